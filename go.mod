@@ -3,8 +3,9 @@ module github.com/slipway-ci/slipway
 // At most 1.25.5: the pinned engine's module loader refuses anything newer (see docs/adr/0003-go-line.md).
 go 1.25.5
 
+require dagger.io/dagger v0.19.10
+
 require (
-	dagger.io/dagger v0.19.10 // indirect
 	github.com/99designs/gqlgen v0.17.81 // indirect
 	github.com/Khan/genqlient v0.8.1 // indirect
 	github.com/adrg/xdg v0.5.3 // indirect

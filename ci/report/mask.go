@@ -82,3 +82,7 @@ func (r *Recorder) maskRun(run Run) Run {
 	run.Warnings = r.lines(run.Warnings)
 	return run
 }
+
+// MaskTests returns a copy of what tests said with its secrets hidden, for what
+// is written of it besides the report: junit.xml.
+func (r *Recorder) MaskTests(t Tests) Tests { return t.Map(r.text) }

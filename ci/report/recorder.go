@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"strings"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ type StepRecorder struct {
 	id      int
 	step    Step
 	command []string
-	output  string
+	output  []byte
 	done    bool
 }
 
@@ -311,7 +312,7 @@ func (t *StepRecorder) Output(text string) {
 	if t.done || text == "" {
 		return
 	}
-	t.output = keepEnd(t.output + text)
+	t.output = keepEnd(append(t.output, text...))
 	t.r.emit(Output{ID: t.id, Stage: t.stage.stage.Name, Step: t.step.Title(), Text: t.r.text(text)})
 }
 
@@ -341,7 +342,7 @@ func (t *StepRecorder) Fail(f Failure) {
 		f.Command = t.command
 	}
 	if len(f.Tail) == 0 {
-		f.Tail = []string{t.output}
+		f.Tail = []string{string(t.output)}
 	}
 	f = t.r.failure(f)
 	t.r.run.Failures = append(t.r.run.Failures, f)
@@ -353,7 +354,7 @@ func (t *StepRecorder) finish(res Result, f *Failure) {
 		return
 	}
 	t.done = true
-	t.output = ""
+	t.output = nil
 	t.step.Status = res.Status
 	t.step.Duration = t.r.since(t.step.Started)
 	if res.Duration > 0 {
@@ -365,15 +366,15 @@ func (t *StepRecorder) finish(res Result, f *Failure) {
 	t.r.emit(StepFinished{ID: t.id, Stage: t.stage.stage.Name, Step: t.step.clone(), Failure: f})
 }
 
-// keepEnd returns the last whole lines of a text, up to keptOutput bytes: a
-// broken line could begin with half a secret, which the mask would not see.
-func keepEnd(text string) string {
-	extra := len(text) - keptOutput
-	if extra <= 0 {
-		return text
+// keepEnd drops the beginning of an output that grew beyond twice keptOutput, up
+// to a line's end: a broken line could begin with half a secret, which the mask
+// would not see.
+func keepEnd(output []byte) []byte {
+	if len(output) <= 2*keptOutput {
+		return output
 	}
-	_, rest, _ := strings.Cut(text[extra:], "\n")
-	return rest
+	_, rest, _ := bytes.Cut(output[len(output)-keptOutput:], []byte("\n"))
+	return append(output[:0], rest...)
 }
 
 // lastLine returns the last line with something in it.

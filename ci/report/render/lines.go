@@ -1,0 +1,204 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slipway-ci/slipway/ci/report"
+)
+
+const (
+	stageColumn   = 8
+	stepColumn    = 22
+	timeColumn    = 6
+	factsShown    = 8
+	findingsShown = 8
+)
+
+// title is the first line of a run.
+func (t theme) title(run report.Run) line {
+	out := line{{"slipway", bold}}
+	if run.Verb != "" {
+		out = append(out, span{" " + run.Verb, normal})
+	}
+	if run.Project != "" {
+		out = append(out, span{t.dot, dim}, span{run.Project, bold})
+	}
+	if run.Version != "" {
+		out = append(out, span{" " + run.Version, normal})
+	}
+	return out
+}
+
+// rows are what is known of a run when it begins.
+func rows(run report.Run, verbose bool) (facts []report.Fact, more int) {
+	if run.VersionWhy != "" {
+		facts = append(facts, report.Fact{What: "version", Value: run.Version, Why: run.VersionWhy})
+	}
+	if run.Engine.Kind != "" {
+		facts = append(facts, engineFact(run.Engine))
+	}
+	if run.Parallel.Jobs > 0 {
+		facts = append(facts, parallelFact(run.Parallel))
+	}
+	inferred := run.Inferred
+	if len(inferred) > factsShown && !verbose {
+		more = len(inferred) - factsShown + 1
+		inferred = inferred[:factsShown-1]
+	}
+	return append(facts, inferred...), more
+}
+
+func engineFact(e report.Engine) report.Fact {
+	return report.Fact{What: "engine", Value: strings.TrimSpace(e.Kind + " " + e.Version), Why: e.Reason}
+}
+
+func parallelFact(p report.Parallel) report.Fact {
+	why := p.Why
+	if why == "" {
+		why = count(p.Cores, "core", "cores")
+	}
+	return report.Fact{What: "parallel", Value: count(p.Jobs, "job", "jobs"), Why: why}
+}
+
+// columns are the widths of the two first columns of facts.
+type columns struct{ what, value int }
+
+func (t theme) columns(facts []report.Fact) columns {
+	c := columns{what: stageColumn, value: 12}
+	for _, f := range facts {
+		c.what = max(c.what, min(20, t.width(f.What)))
+		c.value = max(c.value, min(28, t.width(f.Value)))
+	}
+	return c
+}
+
+// fact writes a value with its reason, on lines below where it has to be.
+func (t theme) fact(f report.Fact, c columns, width int) []line {
+	first := line{{"  " + t.pad(f.What, c.what) + "  ", dim}, {t.pad(f.Value, c.value), normal}}
+	if f.Why == "" {
+		return []line{first}
+	}
+	used := 2 + max(c.what, t.width(f.What)) + 2 + max(c.value, t.width(f.Value)) + 2
+	if width == 0 || used+t.width(f.Why)+2 <= width {
+		return []line{append(first, span{"  (" + f.Why + ")", dim})}
+	}
+	out := []line{first}
+	for _, text := range t.wrap("("+f.Why+")", width-c.what-5) {
+		out = append(out, line{{strings.Repeat(" ", c.what+4) + text, dim}})
+	}
+	return out
+}
+
+// stageLine is a finished stage.
+func (t theme) stageLine(s report.Stage) line {
+	out := line{
+		t.mark(s.Status), {" " + t.pad(s.Name, stageColumn), bold},
+		{t.padLeft(duration(s.Duration.Std()), timeColumn) + "  ", normal},
+	}
+	for i, part := range stageParts(s) {
+		if i > 0 {
+			out = append(out, span{t.dot, dim})
+		}
+		out = append(out, part)
+	}
+	return out
+}
+
+// stageParts says what is special about a stage, and then its summary.
+func stageParts(s report.Stage) []span {
+	byStatus := map[report.Status][]string{}
+	saved := report.Duration(0)
+	for _, step := range s.Steps {
+		byStatus[step.Status] = append(byStatus[step.Status], step.Title())
+		saved += step.Saved
+	}
+	var out []span
+	if n := len(byStatus[report.Failed]); n > 0 {
+		out = append(out, span{fmt.Sprintf("%d of %d failed", n, len(s.Steps)), red})
+	}
+	if n := len(byStatus[report.Warned]); n > 0 {
+		out = append(out, span{"see " + strings.Join(byStatus[report.Warned], ", "), yellow})
+	}
+	if n := len(byStatus[report.Cached]); n > 0 {
+		out = append(out, span{cachedPart(n, len(s.Steps), saved), cyan})
+	}
+	if names := byStatus[report.NotChecked]; len(names) > 0 {
+		out = append(out, span{"not checked: " + strings.Join(names, ", "), yellow})
+	}
+	if s.Status == report.Canceled || s.Status == report.Skipped {
+		out = append(out, span{string(s.Status), dim})
+	}
+	if s.Summary != "" {
+		out = append(out, span{s.Summary, normal})
+	}
+	return out
+}
+
+func cachedPart(n, all int, saved report.Duration) string {
+	text := "cached"
+	if n < all {
+		text = fmt.Sprintf("%d of %d cached", n, all)
+	}
+	if saved > 0 {
+		text += ", saved " + duration(saved.Std())
+	}
+	return text
+}
+
+// stepLine is a finished step.
+func (t theme) stepLine(stage string, s report.Step) line {
+	out := line{
+		t.mark(s.Status), {" " + t.pad(stage, stageColumn) + " ", normal},
+		{t.pad(s.Title(), stepColumn) + " ", bold},
+	}
+	return append(out, t.stepParts(s)...)
+}
+
+func (t theme) stepParts(s report.Step) []span {
+	var out []span
+	took := duration(s.Duration.Std())
+	switch s.Status {
+	case report.Cached:
+		out = append(out, span{cachedPart(1, 1, s.Saved), cyan})
+	case report.OK:
+		out = append(out, span{took, normal})
+	case report.Skipped, report.NotChecked, report.Canceled:
+		out = append(out, span{string(s.Status), statusStyle(s.Status)})
+	default:
+		out = append(out, span{string(s.Status), statusStyle(s.Status)}, span{" after " + took, normal})
+	}
+	if s.Summary != "" {
+		out = append(out, span{t.dot, dim}, span{s.Summary, normal})
+	}
+	return out
+}
+
+// findings are the places that a step complained about, for a step that did not
+// fail: a failed one has a card.
+func (t theme) findings(s report.Step, verbose bool) []line {
+	if s.Status != report.Warned {
+		return nil
+	}
+	var out []line
+	for i, f := range s.Findings {
+		if i == findingsShown && !verbose {
+			return append(out, t.more(len(s.Findings)-i))
+		}
+		l := line{{"  " + f.Place(), normal}}
+		if f.Place() != "" {
+			l = append(l, span{"  ", normal})
+		}
+		out = append(out, append(l, span{firstLine(f.Message), dim}))
+	}
+	return out
+}
+
+func (t theme) more(n int) line {
+	return line{{fmt.Sprintf("  %s and %d more in reports/run.json", t.ellipsis, n), dim}}
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}

@@ -80,7 +80,7 @@ func armVersions() []string {
 // unknown explains which half of the target is wrong: a system that Go does
 // not know, or a processor that it does not have on that system.
 func unknown(input string, t Target) *Error {
-	e := &Error{Input: input, Nearest: guess(input)}
+	e := &Error{Input: input}
 	for _, known := range Known() {
 		if known.OS == t.OS {
 			e.Valid = append(e.Valid, known.String())
@@ -89,7 +89,11 @@ func unknown(input string, t Target) *Error {
 	if len(e.Valid) == 0 {
 		e.Reason = fmt.Sprintf("unknown operating system %q", t.OS)
 		e.Valid = names(Known())
+		e.Nearest = guess(input)
 		return e
+	}
+	if e.Nearest = guess(input); !strings.HasPrefix(e.Nearest, t.OS+"/") {
+		e.Nearest = "" // the system is right, so another one is no help
 	}
 	e.Reason = fmt.Sprintf("Go does not build %s for %q", t.OS, t.Arch)
 	return e

@@ -1,0 +1,202 @@
+package project
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/slipway-ci/slipway/ci/target"
+)
+
+// findApps takes the apps that slipway.yaml names, else infers them.
+func (l *loader) findApps(ctx context.Context) error {
+	if len(l.cfg.Apps) > 0 {
+		return l.namedApps(ctx)
+	}
+	if l.cfg.Apps != nil {
+		l.doc.blame("apps", "is empty", "name an app, or remove the line to have them inferred")
+	}
+	l.inferApps()
+	return nil
+}
+
+// inferApps finds package main in the project's own modules.
+func (l *loader) inferApps() {
+	left := map[string][]string{} // reason: directories
+	var found []mainDir
+	for _, main := range l.tree.mains {
+		if !slices.Contains(l.own(), main.moduleDir) || !main.fitsAnything(l.fsys, l.project.Go.Version) {
+			continue
+		}
+		if why := leftOut(l.seenFrom(main)); why != "" {
+			left[why] = append(left[why], main.dir)
+			continue
+		}
+		found = append(found, main)
+	}
+	names := l.inferNames(found)
+	for i, main := range found {
+		l.inferApp(main, names[i])
+	}
+	l.explainLeftOut(left)
+}
+
+// seenFrom is the directory as its users see it: relative to where the
+// project is, or to the module when that is elsewhere.
+func (l *loader) seenFrom(main mainDir) string {
+	if relative, ok := under(l.site.base, main.dir); ok {
+		return relative
+	}
+	relative, _ := under(main.moduleDir, main.dir)
+	return relative
+}
+
+func (l *loader) explainLeftOut(left map[string][]string) {
+	for _, why := range slices.Sorted(maps.Keys(left)) {
+		l.reason("left out", listed(left[why]), why)
+	}
+	if len(l.project.Apps) == 0 {
+		l.reason("apps", "none", "no package main to ship: a library is verified only")
+	}
+}
+
+// leftOut says why a package main is no program for users, or "".
+func leftOut(dir string) string {
+	const next = "; name it under apps to ship it"
+	for _, element := range strings.Split(dir, "/") {
+		switch element {
+		case "internal", "hack", "tools":
+			return element + "/ holds programs for developers" + next
+		case "examples", "example":
+			return element + "/ holds examples" + next
+		case "test", "tests", "e2e", "testutil", "testutils", "testhelper", "testhelpers":
+			return element + "/ holds helpers of tests" + next
+		}
+		if strings.HasSuffix(element, "_test") || strings.HasSuffix(element, "-test") {
+			return "a name that ends in test means a helper of tests" + next
+		}
+	}
+	return importable(dir)
+}
+
+// inferredName is a name with its story.
+type inferredName struct{ name, binary, why string }
+
+// inferNames names programs after their directories. Two of the same name
+// are both named after their whole path, so that neither is "the" one.
+func (l *loader) inferNames(found []mainDir) []inferredName {
+	names := make([]inferredName, len(found))
+	times := map[string]int{}
+	for i, main := range found {
+		names[i] = l.plainName(main)
+		times[names[i].name]++
+	}
+	taken := map[string]bool{}
+	for i, main := range found {
+		if n := names[i]; times[n.name] > 1 && main.dir != main.moduleDir {
+			name := slug(main.dir)
+			names[i] = inferredName{name: name, binary: name, why: fmt.Sprintf("named after its path, because %s programs are called %s", numeral(times[n.name]), n.name)}
+		}
+		for base, n := names[i].name, 2; taken[names[i].name]; n++ {
+			name := fmt.Sprintf("%s-%d", base[:min(len(base), 60)], n)
+			names[i] = inferredName{name: name, binary: name, why: "numbered, because the name was taken"}
+		}
+		taken[names[i].name] = true
+	}
+	return names
+}
+
+func (l *loader) plainName(main mainDir) inferredName {
+	binary := path.Base(main.dir)
+	why := "package main in " + main.dir
+	if main.dir == main.moduleDir {
+		binary = nameOfModule(l.mods[main.moduleDir].path)
+		why = "package main at the top of module " + l.mods[main.moduleDir].path
+	}
+	name := slug(binary)
+	if name == "" {
+		return inferredName{name: "app", binary: "app", why: why + fmt.Sprintf("; %q has no letter that a name may have", binary)}
+	}
+	if name != binary {
+		why += fmt.Sprintf("; named %s, because names are %s; the binary stays %s", name, nameRule, binary)
+	}
+	return inferredName{name: name, binary: binary, why: why}
+}
+
+func (l *loader) inferApp(main mainDir, name inferredName) {
+	app := App{
+		Name: name.name, Binary: name.binary, Dir: main.moduleDir, Main: mainOf(main.moduleDir, main.dir), ModuleDir: main.moduleDir,
+		Workspace: l.inWorkspace(main.moduleDir), Build: Build{Link: "static"}, Image: Image{User: DefaultUser},
+	}
+	if app.Targets = l.inferTargets(main, app); len(app.Targets) == 0 {
+		l.reason("left out", main.dir, l.whyNowhere(main, app))
+		return
+	}
+	app.Image.Enabled = hasLinux(app.Targets)
+	l.reason("app "+app.Name, main.dir, name.why)
+	l.explainTargets(main, app)
+	l.project.Apps = append(l.project.Apps, app)
+}
+
+// whyNowhere explains a program that no default target can have.
+func (l *loader) whyNowhere(main mainDir, app App) string {
+	if slices.ContainsFunc(target.Default(), func(t target.Target) bool { return main.fits(l.fsys, l.platform(app, t, true)) }) {
+		return "it needs cgo; name it under apps with build: {cgo: true} to ship it"
+	}
+	return "it compiles for none of the default targets; name it under apps with its targets to ship it"
+}
+
+// inferTargets are the default targets that a package can be compiled for.
+func (l *loader) inferTargets(main mainDir, app App) []target.Target {
+	var fitting []target.Target
+	for _, t := range target.Default() {
+		if main.fits(l.fsys, l.platform(app, t, app.Build.CGO)) {
+			fitting = append(fitting, t)
+		}
+	}
+	return fitting
+}
+
+func (l *loader) explainTargets(main mainDir, app App) {
+	l.reason(app.Name+" targets", targetNames(app.Targets), "default")
+	for _, t := range target.Default() {
+		if !slices.Contains(app.Targets, t) {
+			l.reason(app.Name+" "+t.String(), "unsupported", "build constraints exclude all files of "+main.dir)
+		}
+	}
+}
+
+func (l *loader) platform(app App, t target.Target, cgo bool) platform {
+	return platform{target: t, tags: app.Build.Tags, cgo: cgo, golang: l.project.Go.Version}
+}
+
+// mainOf is the package in dir as the go command wants it: . or ./cmd/x.
+func mainOf(moduleDir, dir string) string {
+	relative, _ := under(moduleDir, dir)
+	if relative == "." || dir == "." {
+		return "."
+	}
+	return "./" + relative
+}
+
+func hasLinux(targets []target.Target) bool {
+	return slices.ContainsFunc(targets, func(t target.Target) bool { return t.OS == "linux" })
+}
+
+func targetNames(targets []target.Target) string {
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		names[i] = t.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+func numeral(n int) string {
+	if n == 2 {
+		return "two"
+	}
+	return fmt.Sprint(n)
+}

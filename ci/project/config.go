@@ -1,0 +1,73 @@
+package project
+
+// The types below are the format of slipway.yaml. The yaml tag is the key,
+// need:"yes" makes it required, doc explains it to people. A JSON Schema can
+// be generated from nothing else.
+
+type config struct {
+	Version int          `yaml:"version" need:"yes" doc:"Format of this file. Always 1, and the first key."`
+	Go      goConfig     `yaml:"go" doc:"The Go that builds and tests."`
+	Verify  verifyConfig `yaml:"verify" doc:"What must hold before anything is shipped."`
+	Apps    []appConfig  `yaml:"apps" doc:"The programs to ship. Left out: every package main that is found."`
+}
+
+type goConfig struct {
+	Version string `yaml:"version" doc:"Go release. Left out: the higher of go.mod's go and toolchain lines and Slipway's own."`
+}
+
+type verifyConfig struct {
+	Strict   bool           `yaml:"strict" doc:"Style findings and known vulnerabilities fail too."`
+	Race     *bool          `yaml:"race" doc:"Run the tests with the race detector. Left out: true."`
+	Short    bool           `yaml:"short" doc:"Run go test -short."`
+	Coverage coverageConfig `yaml:"coverage" doc:"Test coverage."`
+	Modules  []string       `yaml:"modules" doc:"Directories of the modules to verify. Left out: those of go.work, else the root module."`
+	Vuln     vulnConfig     `yaml:"vuln" doc:"Known vulnerabilities."`
+}
+
+type coverageConfig struct {
+	Min float64 `yaml:"min" doc:"Lowest share of covered statements, in percent."`
+}
+
+type vulnConfig struct {
+	Ignore []ignoreConfig `yaml:"ignore" doc:"Vulnerabilities that do not count."`
+}
+
+type ignoreConfig struct {
+	ID     string `yaml:"id" need:"yes" doc:"Identifier in the Go vulnerability database."`
+	Reason string `yaml:"reason" need:"yes" doc:"Why it does not matter here."`
+	Until  string `yaml:"until" doc:"Last day it is ignored, as 2006-01-02."`
+}
+
+type appConfig struct {
+	Name    string            `yaml:"name" need:"yes" doc:"Name of the program: a-z, 0-9 and -."`
+	Dir     string            `yaml:"dir" doc:"Directory of its module or package. Left out: the directory of this file."`
+	Main    string            `yaml:"main" doc:"Package main, relative to dir. Left out: dir itself."`
+	Targets []string          `yaml:"targets" doc:"What to build for, as os/arch or os/arch/variant. Left out: linux, darwin and windows on amd64 and arm64."`
+	Build   buildConfig       `yaml:"build" doc:"How to compile and link."`
+	Vars    map[string]string `yaml:"vars" doc:"String variables to set, as templates. Left out: version variables that package main declares."`
+	Image   imageConfig       `yaml:"image" doc:"The container image."`
+	Service *serviceConfig    `yaml:"service" doc:"Says that the program is a service, and how to ask it for its health."`
+}
+
+type buildConfig struct {
+	CGO     bool              `yaml:"cgo" doc:"Compile C code."`
+	Link    string            `yaml:"link" doc:"static or auto. Left out: static without cgo, auto with it."`
+	Tags    []string          `yaml:"tags" doc:"Build tags."`
+	Ldflags []string          `yaml:"ldflags" doc:"Further flags of the linker."`
+	Gcflags []string          `yaml:"gcflags" doc:"Further flags of the compiler."`
+	Env     map[string]string `yaml:"env" doc:"Further environment of the build."`
+}
+
+type imageConfig struct {
+	Repository string            `yaml:"repository" doc:"Where to publish, as registry/name."`
+	Base       string            `yaml:"base" doc:"Base image. Left out: one that Slipway assembles."`
+	User       *int              `yaml:"user" doc:"User id that runs the program. Left out: 65532."`
+	Labels     map[string]string `yaml:"labels" doc:"Further labels."`
+}
+
+type serviceConfig struct {
+	Port   int    `yaml:"port" need:"yes" doc:"Port it listens on."`
+	Health string `yaml:"health" doc:"Path that answers 200 when it is well. Left out: /health."`
+	Grace  string `yaml:"grace" doc:"Time from SIGTERM to the end. Left out: 10s."`
+	Start  string `yaml:"start" doc:"Time from the start to the first healthy answer. Left out: 30s."`
+}

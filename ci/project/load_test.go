@@ -1,0 +1,182 @@
+package project
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-ci/slipway/ci/target"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestLoad_Shapes loads every archive under testdata and compares what comes
+// out with the golden file beside it. The comment of an archive is a script:
+//
+//	git ARGS         run git in the project
+//	write FILE       make or change a file
+//	link FILE TO     make a symbolic link
+//	source DIR       load this directory and not the top
+//	dist DIR         the output directory
+func TestLoad_Shapes(t *testing.T) {
+	archives, err := filepath.Glob("testdata/*/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, archives)
+	for _, archive := range archives {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(archive, "testdata/"), ".txtar"), func(t *testing.T) {
+			f := newFixture(t)
+			f.expand(archive)
+			loaded, err := Load(t.Context(), f.options())
+			assertGolden(t, strings.TrimSuffix(archive, ".txtar")+".golden", f.neutral(render(loaded, err)))
+		})
+	}
+}
+
+// fixture is a project in a directory of its own, with a git that knows
+// nothing of the machine it runs on.
+type fixture struct {
+	t           *testing.T
+	top, source string
+	dist        string
+	env         map[string]string
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	top, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	top = filepath.Join(top, "mein Projekt ü")
+	require.NoError(t, os.Mkdir(top, 0o755))
+	return &fixture{t: t, top: top, source: top, env: map[string]string{
+		"PATH": os.Getenv("PATH"), "HOME": t.TempDir(), "GIT_CONFIG_GLOBAL": os.DevNull, "GIT_CONFIG_NOSYSTEM": "1",
+	}}
+}
+
+func (f *fixture) options() Options {
+	return Options{Source: f.source, Dist: f.dist, PinnedGo: "1.26.8", Getenv: func(name string) string { return f.env[name] }}
+}
+
+func (f *fixture) expand(archive string) {
+	f.t.Helper()
+	parsed, err := txtar.ParseFile(archive)
+	require.NoError(f.t, err)
+	for _, file := range parsed.Files {
+		f.write(file.Name, file.Data)
+	}
+	for line := range strings.Lines(string(parsed.Comment)) {
+		f.do(strings.TrimSpace(line))
+	}
+}
+
+func (f *fixture) do(line string) {
+	f.t.Helper()
+	verb, rest, _ := strings.Cut(line, " ")
+	switch verb {
+	case "", "#":
+	case "git":
+		f.git(strings.Fields(rest)...)
+	case "write":
+		f.write(rest, []byte("package main // changed\n"))
+	case "link":
+		name, to, _ := strings.Cut(rest, " ")
+		require.NoError(f.t, os.Symlink(to, filepath.Join(f.top, name)))
+	case "source":
+		f.source = filepath.Join(f.top, rest)
+	case "dist":
+		f.dist = rest
+	default:
+		f.t.Fatalf("unknown line in archive: %s", line)
+	}
+}
+
+func (f *fixture) write(name string, data []byte) {
+	f.t.Helper()
+	path := filepath.Join(f.top, filepath.FromSlash(name))
+	require.NoError(f.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(f.t, os.WriteFile(path, data, 0o644))
+}
+
+// git commits at fixed times, so that commits have the same name everywhere.
+func (f *fixture) git(args ...string) string {
+	f.t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = f.top
+	cmd.Env = []string{
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
+		"GIT_AUTHOR_DATE=2024-05-06T07:08:09+02:00", "GIT_COMMITTER_DATE=2024-05-06T07:08:09+02:00",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=init.defaultBranch", "GIT_CONFIG_VALUE_0=main",
+	}
+	for name, value := range f.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoErrorf(f.t, err, "git %s: %s", args, out)
+	return string(out)
+}
+
+func (f *fixture) neutral(text string) string {
+	return strings.ReplaceAll(text, f.top, "$TOP")
+}
+
+// render is a Project, or why there is none, for people who read golden files.
+func render(p Project, err error) string {
+	var b bytes.Buffer
+	if err != nil {
+		kind := "error"
+		switch {
+		case errors.As(err, new(*ConfigError)):
+			kind = "configuration"
+		case errors.As(err, new(*SourceError)):
+			kind = "source"
+		}
+		fmt.Fprintf(&b, "%s:\n%v\n", kind, err)
+		return b.String()
+	}
+	v := p.Version
+	fmt.Fprintf(&b, "root %s\nname %s\ngo %s\nworkspace %q\n", p.Root, p.Name, p.Go.Version, p.Workspace)
+	fmt.Fprintf(&b, "version %s tag=%q short=%q date=%s dirty=%t\n", v.Version, v.Tag, v.Short, v.Date.Format("2006-01-02T15:04:05Z07:00"), v.Dirty)
+	fmt.Fprintf(&b, "source %q branch=%q\nverify %+v\n", p.Source.URL, p.Source.Branch, p.Verify)
+	for _, m := range p.Modules {
+		fmt.Fprintf(&b, "module %+v\n", m)
+	}
+	for _, a := range p.Apps {
+		renderApp(&b, a)
+	}
+	for _, r := range p.Reasons {
+		fmt.Fprintf(&b, "because | %s | %s | %s\n", r.What, r.Value, r.Why)
+	}
+	return b.String()
+}
+
+func renderApp(b *bytes.Buffer, a App) {
+	fmt.Fprintf(b, "app %s binary=%s dir=%q main=%q module=%q workspace=%t\n", a.Name, a.Binary, a.Dir, a.Main, a.ModuleDir, a.Workspace)
+	targets := targetNames(a.Targets)
+	if slices.Equal(a.Targets, target.Default()) {
+		targets = "default"
+	}
+	fmt.Fprintf(b, "    targets %s named=%t\n    build %+v\n    vars %v\n    image %+v\n", targets, a.TargetsNamed, a.Build, a.Vars, a.Image)
+	if a.Service != nil {
+		fmt.Fprintf(b, "    service %+v\n", *a.Service)
+	}
+}
+
+func assertGolden(t *testing.T, name, got string) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.WriteFile(name, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(name)
+	require.NoError(t, err, "make it with: go test ./ci/project -update")
+	assert.Equal(t, string(want), got)
+}

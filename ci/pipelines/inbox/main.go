@@ -7,11 +7,13 @@
 //	inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] -- COMMAND [ARG…]
 //	inbox inputs REQUEST.json
 //	inbox pack REQUEST.json
+//	inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]
 //
 // run stores what a command printed and how it ended, and exits 0 even if the
 // command failed: a failure is a result that can be read and cached like any
 // other. inputs lists the files that a build really reads. pack writes archives
-// whose bytes depend on their content only.
+// whose bytes depend on their content only. smoke starts a service, asks its health
+// address until it is well, and stops it.
 //
 // Each command prints one JSON document to stdout. Inbox itself exits 0, 1 if it
 // could not do its work, and 2 if it was called wrongly.
@@ -27,7 +29,8 @@ import (
 
 const usage = `usage: inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] -- COMMAND [ARG…]
        inbox inputs REQUEST.json
-       inbox pack REQUEST.json`
+       inbox pack REQUEST.json
+       inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]`
 
 const (
 	exitFailed = 1
@@ -54,6 +57,8 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		return inputsCommand(args[1:], stdout)
 	case "pack":
 		return packCommand(args[1:], stdout)
+	case "smoke":
+		return smokeCommand(args[1:], stdout)
 	}
 	return usageError{fmt.Sprintf("unknown command %q", args[0])}
 }

@@ -1,0 +1,210 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"dagger.io/dagger"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
+	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/report"
+	"github.com/slipway-ci/slipway/ci/target"
+)
+
+// Binary is one built program.
+type Binary struct {
+	App    project.App
+	Target target.Target
+	Path   string // below the output directory: linux_amd64/greeter
+	Info   artifact.Info
+	file   *dagger.File
+}
+
+// Built is what the build stage made: the binaries in the order of apps and targets.
+type Built struct {
+	Binaries []Binary
+	Failed   bool
+}
+
+// Build builds every app for every target, each as its own cached layer, exports the binaries below out and checks that each
+// is what it must be. The error is about the engine; what does not compile is in the report.
+func (s Stages) Build(ctx context.Context, out string) (Built, error) {
+	if len(s.Project.Apps) == 0 {
+		return Built{}, nil
+	}
+	stage := s.Report.Stage("build")
+	built, err := s.build(ctx, stage)
+	if err == nil && len(built) > 0 {
+		err = s.export(ctx, out, built)
+	}
+	if err == nil {
+		checkBinaries(stage, s.Project, out, built)
+	}
+	failed := stage.Done(fmt.Sprintf("%d binaries", len(built))) == report.Failed
+	return Built{Binaries: built, Failed: failed}, err
+}
+
+func (s Stages) build(ctx context.Context, stage *report.StageRecorder) ([]Binary, error) {
+	lists, err := s.inputs(ctx, s.Project.Apps)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []*buildJob
+	for i, app := range s.Project.Apps {
+		source := s.onlyFiles(lists[i].Files)
+		for k, t := range app.Targets {
+			jobs = append(jobs, &buildJob{app: app, target: t, source: source, verdict: lists[i].Targets[k]})
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, job := range jobs {
+		job.step = stage.AppStep(appLabel(s.Project, job.app), job.target.String())
+		group.Go(func() error { return s.buildOne(ctx, job) })
+	}
+	err = group.Wait()
+	var built []Binary
+	for _, job := range jobs {
+		if job.file != nil {
+			built = append(built, job.binary())
+		}
+	}
+	return built, err
+}
+
+// buildJob is one app for one target.
+type buildJob struct {
+	app     project.App
+	target  target.Target
+	source  *dagger.Directory
+	verdict targetVerdict
+	step    *report.StepRecorder
+	file    *dagger.File
+}
+
+func (j *buildJob) binary() Binary {
+	return Binary{App: j.app, Target: j.target, Path: j.target.Dir() + "/" + j.target.Exe(j.app.Binary), file: j.file}
+}
+
+func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
+	if job.verdict.Excluded && !job.app.TargetsNamed {
+		job.step.Done(report.Result{Status: report.Skipped, Summary: "unsupported: " + job.verdict.Reason})
+		return nil
+	}
+	name := outDir + "/" + job.target.Exe(job.app.Binary)
+	argv := buildArgs(job.app, name)
+	job.step.Command(argv...)
+	o, err := s.run(ctx, s.builder(job), argv...)
+	if err != nil {
+		return s.engineFailure(job.step, "build "+job.target.String(), err)
+	}
+	if !o.ok() {
+		job.step.Fail(s.buildFailure(ctx, job, o))
+		return nil
+	}
+	job.file = o.After.File(name)
+	job.step.Done(o.result(""))
+	return nil
+}
+
+// builder is the container that a target is built in: only the build's inputs are in it.
+func (s Stages) builder(job *buildJob) *dagger.Container {
+	root := s.buildRoot()
+	if job.app.Build.CGO {
+		root = s.made.tests()
+	}
+	for _, kv := range append(targetEnv(job.app, job.target), workspaceEnv(job.app.Workspace)...) {
+		name, value, _ := strings.Cut(kv, "=")
+		root = root.WithEnvVariable(name, value)
+	}
+	return root.WithMountedDirectory(sourceDir, job.source).WithWorkdir(filepath.ToSlash(filepath.Join(sourceDir, job.app.Dir)))
+}
+
+func (s Stages) buildFailure(ctx context.Context, job *buildJob, o outcome) report.Failure {
+	failure := o.failure(ctx, "does not compile for "+job.target.String())
+	output, err := o.output(ctx)
+	if err != nil {
+		output = err.Error()
+	}
+	failure.Findings = report.ParseCompile(output, job.app.Dir)
+	failure.Next = "mend the lines above"
+	if len(failure.Findings) == 0 {
+		failure.Title, failure.Next = "cannot be built for "+job.target.String(), "see the lines above"
+	}
+	failure.Reproduce = fmt.Sprintf("cd %s && %s go build -o /dev/null %s", job.app.Dir, strings.Join(targetEnv(job.app, job.target), " "), job.app.Main)
+	return failure
+}
+
+// export writes the binaries below a directory of the machine.
+func (s Stages) export(ctx context.Context, out string, built []Binary) error {
+	tree := s.Client.Directory()
+	for _, b := range built {
+		tree = tree.WithFile(b.Path, b.file, dagger.DirectoryWithFileOpts{Permissions: 0o755})
+	}
+	if _, err := tree.Export(ctx, out); err != nil {
+		return fmt.Errorf("export the binaries: %w", explain(err))
+	}
+	return nil
+}
+
+// checkBinaries holds every binary against what it must be; what it is not fails the stage.
+func checkBinaries(stage *report.StageRecorder, p project.Project, out string, built []Binary) {
+	for i, b := range built {
+		want := artifact.Want{Target: b.Target, Link: b.App.Build.Link, CGO: b.App.Build.CGO, GoVersion: p.Go.Version}
+		info, err := artifact.Check(filepath.Join(out, filepath.FromSlash(b.Path)), want)
+		if err != nil {
+			stage.Fail(report.Failure{
+				Title: "the binary for " + b.Target.String() + " is not what it must be", Tail: strings.Split(err.Error(), "\n"),
+				Next: "see build.link and build.cgo of " + b.App.Name + " in slipway.yaml",
+			})
+			continue
+		}
+		built[i].Info = info
+	}
+}
+
+// buildArgs is the command line that builds an app into a file.
+func buildArgs(app project.App, out string) []string {
+	args := []string{"go", "build", "-trimpath"}
+	if len(app.Build.Tags) > 0 {
+		args = append(args, "-tags="+strings.Join(app.Build.Tags, ","))
+	}
+	if len(app.Build.Gcflags) > 0 {
+		args = append(args, "-gcflags="+strings.Join(app.Build.Gcflags, " "))
+	}
+	return append(args, "-ldflags="+strings.Join(ldflags(app), " "), "-o", out, app.Main)
+}
+
+// ldflags strips symbols, sets the version variables and adds what the project asks for, last, so that it wins.
+func ldflags(app project.App) []string {
+	flags := []string{"-s", "-w"}
+	for _, name := range sorted(app.Vars) {
+		flags = append(flags, "-X", quoteFlag(name+"="+app.Vars[name]))
+	}
+	if app.Build.CGO && app.Build.Link == "static" {
+		flags = append(flags, "-linkmode=external", "-extldflags=-static")
+	}
+	return append(flags, app.Build.Ldflags...)
+}
+
+// quoteFlag quotes one flag for -ldflags, which splits at spaces and knows both quotes but no escape (cmd/internal/quoted).
+func quoteFlag(flag string) string {
+	if !strings.ContainsAny(flag, " \t\n\r'\"") {
+		return flag
+	}
+	if !strings.Contains(flag, "'") {
+		return "'" + flag + "'"
+	}
+	return `"` + strings.ReplaceAll(flag, `"`, "'") + `"`
+}
+
+// appLabel names an app in a step; a project with one app need not say which.
+func appLabel(p project.Project, app project.App) string {
+	if len(p.Apps) == 1 {
+		return ""
+	}
+	return app.Name
+}

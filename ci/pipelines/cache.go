@@ -1,0 +1,55 @@
+package pipelines
+
+import (
+	"dagger.io/dagger"
+
+	"github.com/slipway-ci/slipway/ci/report"
+)
+
+// Paths inside the containers. All that is mounted or cached is named here and nowhere else.
+const (
+	goRoot     = "/usr/local/go"
+	home       = "/home/slipway"
+	moduleDir  = home + "/go/pkg/mod"
+	buildCache = home + "/.cache/go-build"
+	lintCache  = home + "/.cache/staticcheck"
+	sourceDir  = report.SourceRoot
+	outDir     = "/out"
+	inboxPath  = "/slipway/inbox"
+	resultDir  = "/slipway/result"
+	requestDir = "/slipway/request"
+	caBundle   = "/etc/ssl/certs/ca-certificates.crt"
+)
+
+// owner is the user that every command runs as. One user for all, so that they can share the cache volumes.
+const owner = "1000:1000"
+
+// volumes are the caches that live in the engine from run to run. The go command locks them itself, so they are shared.
+var volumes = map[string]string{
+	moduleDir:  "slipway-go-mod-v1",
+	buildCache: "slipway-go-build-v1",
+	lintCache:  "slipway-staticcheck-v1",
+}
+
+// withCaches mounts the cache volumes.
+func (s Stages) withCaches(c *dagger.Container) *dagger.Container {
+	for _, path := range []string{moduleDir, buildCache, lintCache} {
+		c = c.WithMountedCache(path, s.Client.CacheVolume(volumes[path]), dagger.ContainerWithMountedCacheOpts{
+			Owner: owner, Sharing: dagger.CacheSharingModeShared,
+		})
+	}
+	return c
+}
+
+// excludedSource never reaches the engine: it is large, private or made by us, and no build or test reads it.
+var excludedSource = []string{".git", "**/.git", "dist", "**/node_modules", ".DS_Store"}
+
+// wholeTree is the project as verify sees it.
+func (s Stages) wholeTree() *dagger.Directory {
+	return s.Client.Host().Directory(s.Project.Root, dagger.HostDirectoryOpts{Exclude: excludedSource})
+}
+
+// files is the part of the tree that is named.
+func (s Stages) files(include []string) *dagger.Directory {
+	return s.Client.Host().Directory(s.Project.Root, dagger.HostDirectoryOpts{Include: include, Exclude: excludedSource})
+}

@@ -1,0 +1,120 @@
+package pipelines
+
+import (
+	"path"
+	"strings"
+
+	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/report"
+)
+
+// check is one thing that verify looks at in one module.
+type check struct {
+	name  string   // "vet"
+	argv  []string // run in the module's directory
+	style bool     // shown and counted; fails only where the project is strict
+	tool  *tool    // put on PATH first
+	light bool     // needs only go.mod and go.sum
+	title string   // of the card
+	next  string   // what to do about it
+	read  func(output string, m project.Module) []report.Finding
+	// failsOnFindings: the command exits 0 whatever it finds (gofmt -l).
+	failsOnFindings bool
+}
+
+// checks lists what verify looks at in a module beside its tests, in the order in which it is shown.
+func checks(m project.Module) []check {
+	list := []check{
+		{
+			name: "gofmt", argv: []string{"gofmt", "-l", "."}, style: true, failsOnFindings: true,
+			title: "files are not gofmt-ed", next: "run gofmt -w on the files above", read: readGofmt,
+		},
+		{
+			name: "vet", argv: []string{"go", "vet", "./..."},
+			title: "go vet found problems", next: "mend the lines above", read: compilerFindings("vet"),
+		},
+	}
+	if !m.Vendor {
+		list = append(list,
+			check{
+				name: "mod tidy", argv: []string{"go", "mod", "tidy", "-diff"}, style: true,
+				title: "go.mod or go.sum is not tidy", next: "run go mod tidy in " + m.Dir, read: readTidy,
+			},
+			check{
+				name: "mod verify", argv: []string{"go", "mod", "verify"}, light: true,
+				title: "a module in the cache is not what go.sum says", next: "run go clean -modcache, and find out who changed the module if it stays", read: nil,
+			})
+	}
+	return append(list, check{
+		name: "staticcheck", argv: []string{"staticcheck", "./..."}, style: true, tool: &staticcheck,
+		title: "staticcheck found problems", next: "mend the lines above, or add //lint:ignore with a reason", read: compilerFindings("staticcheck"),
+	})
+}
+
+// readGofmt reads the files that gofmt -l names, without those that are not the module's own.
+func readGofmt(output string, m project.Module) []report.Finding {
+	var found []report.Finding
+	for _, name := range strings.Split(strings.TrimSpace(output), "\n") {
+		if name == "" || strings.Contains("/"+name, "/testdata/") || strings.HasPrefix(name, "vendor/") {
+			continue
+		}
+		found = append(found, report.Finding{File: path.Join(m.Dir, name), Message: "not gofmt-ed", Tool: "gofmt"})
+	}
+	return found
+}
+
+// readTidy names the files of the diff that go mod tidy -diff prints.
+func readTidy(output string, m project.Module) []report.Finding {
+	var found []report.Finding
+	for _, line := range strings.Split(output, "\n") {
+		if name, ok := strings.CutPrefix(line, "+++ tidy/"); ok {
+			found = append(found, report.Finding{File: path.Join(m.Dir, strings.TrimSpace(name)), Message: "not tidy", Tool: "mod tidy"})
+		}
+	}
+	return found
+}
+
+// compilerFindings reads "file.go:1:2: message" lines.
+func compilerFindings(tool string) func(string, project.Module) []report.Finding {
+	return func(output string, m project.Module) []report.Finding {
+		found := report.ParseCompile(output, m.Dir)
+		for i := range found {
+			found[i].Tool = tool
+		}
+		return found
+	}
+}
+
+// inOtherModule leaves out what lies in a nested module: it is looked at there, or not covered.
+func inOtherModule(found []report.Finding, m project.Module, all []project.Module) []report.Finding {
+	var kept []report.Finding
+	for _, f := range found {
+		if nearest(f.File, all) == m.Dir {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// nearest is the directory of the innermost module that holds a file.
+func nearest(file string, all []project.Module) string {
+	best := "."
+	for _, m := range all {
+		if strings.HasPrefix(file, m.Dir+"/") && len(m.Dir) > len(best) {
+			best = m.Dir
+		}
+	}
+	return best
+}
+
+// testArgs is the command line of the tests.
+func testArgs(v project.Verify, race bool) []string {
+	args := []string{"go", "test", "-json", "-covermode=atomic", "-coverprofile=" + resultDir + "/coverage.out"}
+	if race {
+		args = append(args, "-race")
+	}
+	if v.Short {
+		args = append(args, "-short")
+	}
+	return append(args, "./...")
+}

@@ -1,0 +1,96 @@
+package pipelines
+
+import (
+	"embed"
+
+	"dagger.io/dagger"
+)
+
+// toolchain is the root in which builds run: Go and nothing else.
+func (s Stages) toolchain() *dagger.Container {
+	return s.Client.Container().Import(s.Client.Host().File(s.Toolchain))
+}
+
+// testRoot is the root in which tests run: a small Debian with Go mounted into it, or the toolchain alone when there is none.
+func (s Stages) testRoot() *dagger.Container {
+	if !s.HasTestRoot() {
+		return s.workshop(s.made.base())
+	}
+	debian := s.Client.Container().Import(s.Client.Host().File(s.TestRoot)).
+		WithMountedDirectory(goRoot, s.made.base().Directory(goRoot))
+	return s.workshop(debian).WithEnvVariable("CGO_ENABLED", "1")
+}
+
+// buildRoot is the toolchain, ready to run commands in.
+func (s Stages) buildRoot() *dagger.Container { return s.workshop(s.made.base()) }
+
+// workshop makes a root ready for the go command: an unprivileged user with a home, caches, the machine's proxies and
+// certificates, and inbox.
+func (s Stages) workshop(root *dagger.Container) *dagger.Container {
+	return s.settled(root).
+		WithMountedFile(inboxPath, s.made.inbox().File(outDir+"/inbox"))
+}
+
+// settled is a workshop without inbox, in which inbox itself is built.
+func (s Stages) settled(root *dagger.Container) *dagger.Container {
+	empty := s.Client.Directory()
+	mine := dagger.ContainerWithDirectoryOpts{Owner: owner}
+	c := root.
+		WithNewFile("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nslipway:x:1000:1000:slipway:"+home+":/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n").
+		WithNewFile("/etc/group", "root:x:0:\nslipway:x:1000:\nnogroup:x:65534:\n").
+		WithDirectory(home, empty, mine).
+		WithDirectory(outDir, empty, mine).
+		WithDirectory(resultDir, empty, mine)
+	c = s.withCaches(c)
+	for _, kv := range goEnv {
+		c = c.WithEnvVariable(kv[0], kv[1])
+	}
+	c = s.Machine.lend(s.Client, c)
+	if s.NoCache {
+		c = c.WithEnvVariable("SLIPWAY_RUN", s.RunID)
+	}
+	return c.WithUser(owner)
+}
+
+// goEnv is the environment of every go command. GOTOOLCHAIN=local: the toolchain is the one that was chosen, never another
+// that a go line asks for. CGO is off unless a root with a C compiler turns it on.
+var goEnv = [][2]string{
+	{"PATH", goRoot + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+	{"HOME", home},
+	{"USER", "slipway"},
+	{"GOPATH", home + "/go"},
+	{"GOCACHE", buildCache},
+	{"STATICCHECK_CACHE", lintCache},
+	{"GOTOOLCHAIN", "local"},
+	{"GOFLAGS", "-buildvcs=false"},
+	{"GOTELEMETRY", "off"},
+	{"CGO_ENABLED", "0"},
+	{"LANG", "C.UTF-8"},
+	{"SSL_CERT_FILE", caBundle},
+}
+
+//go:embed inbox/*.go
+var inboxSource embed.FS
+
+// buildInbox compiles the helper that runs in the containers, with the project's own toolchain.
+func (s Stages) buildInbox() *dagger.Container {
+	source := s.Client.Directory().WithNewFile("go.mod", "module inbox\n\ngo 1.25\n")
+	entries, err := inboxSource.ReadDir("inbox")
+	if err != nil {
+		panic(err) // the files are part of this program
+	}
+	for _, entry := range entries {
+		if isTest(entry.Name()) {
+			continue
+		}
+		data, err := inboxSource.ReadFile("inbox/" + entry.Name())
+		if err != nil {
+			panic(err)
+		}
+		source = source.WithNewFile(entry.Name(), string(data))
+	}
+	return s.settled(s.made.base()).
+		WithMountedDirectory(sourceDir, source).
+		WithWorkdir(sourceDir).
+		WithExec([]string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", outDir + "/inbox", "."})
+}

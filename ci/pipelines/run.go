@@ -1,0 +1,131 @@
+package pipelines
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/slipway-ci/slipway/ci/report"
+)
+
+// outcome is what came of a command: inbox's result, and where its output is.
+type outcome struct {
+	Started    time.Time `json:"started"`
+	DurationMS int64     `json:"duration_ms"`
+	ExitCode   int       `json:"exit_code"`
+	TimedOut   bool      `json:"timed_out"`
+	Signal     string    `json:"signal"`
+	OOM        bool      `json:"oom"`
+	Command    []string  `json:"command"`
+
+	Cached bool              `json:"-"` // replayed from the engine's cache
+	After  *dagger.Container `json:"-"` // the container as the command left it
+}
+
+func (o outcome) ok() bool                { return o.ExitCode == 0 && !o.TimedOut }
+func (o outcome) duration() time.Duration { return time.Duration(o.DurationMS) * time.Millisecond }
+
+// output is what the command printed, both streams in order.
+func (o outcome) output(ctx context.Context) (string, error) { return o.file(ctx, "output") }
+
+// stdout is what the command printed to standard output alone.
+func (o outcome) stdout(ctx context.Context) (string, error) { return o.file(ctx, "stdout") }
+
+func (o outcome) file(ctx context.Context, name string) (string, error) {
+	text, err := o.After.File(resultDir + "/" + name).Contents(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the output of %s: %w", o.Command[0], err)
+	}
+	return text, nil
+}
+
+// result is how a step that succeeded shows this outcome.
+func (o outcome) result(summary string) report.Result {
+	r := report.Result{Status: report.OK, Summary: summary, Duration: o.duration()}
+	if o.Cached {
+		r.Status, r.Duration, r.Saved = report.Cached, 0, o.duration()
+	}
+	return r
+}
+
+// failure is the card of this outcome, without what only the step knows.
+func (o outcome) failure(ctx context.Context, title string) report.Failure {
+	output, err := o.output(ctx)
+	if err != nil {
+		output = err.Error()
+	}
+	return report.Failure{Title: title, Command: o.Command, ExitCode: o.ExitCode, Tail: report.Tail(output), Cause: o.cause()}
+}
+
+// cause is what is known for sure about why the command ended.
+func (o outcome) cause() string {
+	switch {
+	case o.TimedOut:
+		return "it did not end within its time limit"
+	case o.OOM:
+		return "it ran out of memory and the kernel killed it"
+	case o.Signal != "":
+		return "it was ended by the signal " + o.Signal
+	}
+	return ""
+}
+
+// run runs a command in a container. The error is about the engine; how the command fared is in the outcome. A failure that
+// comes from the cache is run again: what failed once may have been the network.
+func (s Stages) run(ctx context.Context, c *dagger.Container, argv ...string) (outcome, error) {
+	return s.runFor(ctx, 0, c, argv...)
+}
+
+// runFor is run with a time limit (0: none).
+func (s Stages) runFor(ctx context.Context, limit time.Duration, c *dagger.Container, argv ...string) (outcome, error) {
+	release, err := s.slot(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer release()
+	o, err := s.replayOrRun(ctx, limit, c, argv)
+	if err == nil && o.Cached && !o.ok() {
+		return s.replayOrRun(ctx, limit, c.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID), argv)
+	}
+	return o, err
+}
+
+func (s Stages) replayOrRun(ctx context.Context, limit time.Duration, c *dagger.Container, argv []string) (outcome, error) {
+	args := []string{inboxPath, "run", "-dir", resultDir}
+	if limit > 0 {
+		args = append(args, "-timeout", limit.String())
+	}
+	after := c.WithExec(append(append(args, "--"), argv...))
+	text, err := after.Stdout(ctx)
+	if err != nil {
+		return outcome{}, explain(err)
+	}
+	var o outcome
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return outcome{}, fmt.Errorf("read the result of %s: %w", argv[0], err)
+	}
+	o.Cached = o.Started.Before(s.Started)
+	o.After = after
+	return o, nil
+}
+
+// explain turns an error of the SDK into one that says what the container printed: ExecError.Error() keeps that to itself.
+func explain(err error) error {
+	var exec *dagger.ExecError
+	if !errors.As(err, &exec) {
+		return err
+	}
+	said := strings.TrimSpace(exec.Stderr)
+	if said == "" {
+		said = strings.TrimSpace(exec.Stdout)
+	}
+	if said == "" {
+		return fmt.Errorf("%s: exit code %d", strings.Join(exec.Cmd, " "), exec.ExitCode)
+	}
+	return fmt.Errorf("%s: exit code %d: %s", strings.Join(exec.Cmd, " "), exec.ExitCode, said)
+}

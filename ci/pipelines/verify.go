@@ -1,0 +1,346 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"dagger.io/dagger"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/report"
+)
+
+// testLimit ends a test run that hangs; go test's own limit of ten minutes for each package comes first.
+const testLimit = 60 * time.Minute
+
+// Verdict is what verify found.
+type Verdict struct {
+	Tests    report.Tests
+	Coverage float64        // percent of statements over all modules; negative when not measured
+	Profile  string         // the coverage profile of all modules, as go tool cover reads it
+	HTML     []*dagger.File // one page for each module with tests, in the order of the modules
+	Failed   bool
+}
+
+// Verify looks at every module of the project: style, vet, go.mod, static analysis, tests. The error is about the engine;
+// what is wrong with the project is in the verdict and in the report. skip names checks to leave out.
+func (s Stages) Verify(ctx context.Context, skip []string) (Verdict, error) {
+	stage := s.Report.Stage("verify")
+	v := verifier{Stages: s, stage: stage, skip: set(skip), tests: make([]testOutcome, len(s.Project.Modules))}
+	group, ctx := errgroup.WithContext(ctx)
+	for i, m := range s.Project.Modules {
+		group.Go(func() (err error) {
+			v.tests[i], err = v.test(ctx, m)
+			return err
+		})
+		for _, c := range checks(m) {
+			group.Go(func() error { return v.check(ctx, m, c) })
+		}
+		group.Go(func() error { return v.vulnerabilities(ctx, m) })
+	}
+	err := group.Wait()
+	verdict := v.verdict()
+	verdict.Failed = stage.Done(verdict.summary()) == report.Failed
+	return verdict, err
+}
+
+func (v Verdict) summary() string {
+	if len(v.Tests.Suites) == 0 {
+		return ""
+	}
+	summary := v.Tests.Summary()
+	if v.Coverage >= 0 {
+		summary += fmt.Sprintf(", %.1f %% covered", v.Coverage)
+	}
+	return summary
+}
+
+// verifier is one run of verify.
+type verifier struct {
+	Stages
+	stage *report.StageRecorder
+	skip  map[string]bool
+	tests []testOutcome
+}
+
+// testOutcome is what the tests of one module came to.
+type testOutcome struct {
+	tests   report.Tests
+	profile string
+	html    *dagger.File
+}
+
+// step opens a step; in a project of several modules its name says which.
+func (v verifier) step(name string, m project.Module) *report.StepRecorder {
+	if len(v.Project.Modules) > 1 {
+		return v.stage.AppStep(m.Dir, name)
+	}
+	return v.stage.Step(name)
+}
+
+// skipped ends a step that the user left out.
+func (v verifier) skipped(name string, m project.Module) bool {
+	if !v.skip[name] {
+		return false
+	}
+	v.step(name, m).Done(report.Result{Status: report.Skipped, Summary: "left out by --skip"})
+	return true
+}
+
+// in is a container in a module's directory.
+func (v verifier) in(c *dagger.Container, m project.Module, source *dagger.Directory) *dagger.Container {
+	if !m.Workspace {
+		c = c.WithEnvVariable("GOWORK", "off")
+	}
+	return c.WithMountedDirectory(sourceDir, source, dagger.ContainerWithMountedDirectoryOpts{Owner: owner}).
+		WithWorkdir(path.Join(sourceDir, m.Dir))
+}
+
+func (v verifier) check(ctx context.Context, m project.Module, c check) error {
+	if v.skipped(c.name, m) {
+		return nil
+	}
+	step := v.step(c.name, m)
+	step.Command(c.argv...)
+	o, err := v.run(ctx, v.checkContainer(m, c), c.argv...)
+	if err != nil {
+		return v.engineFailure(step, c.name, err)
+	}
+	if o.ok() && !c.failsOnFindings {
+		step.Done(o.result(""))
+		return nil
+	}
+	output, err := o.output(ctx)
+	if err != nil {
+		return v.engineFailure(step, c.name, err)
+	}
+	return v.judge(ctx, step, m, c, o, output)
+}
+
+// checkContainer is where a check runs: with a C compiler when there is one, since packages may need cgo.
+func (v verifier) checkContainer(m project.Module, c check) *dagger.Container {
+	source := v.made.source()
+	if c.light {
+		source = v.files([]string{"**/go.mod", "**/go.sum", "go.work", "go.work.sum"})
+	}
+	container := v.in(v.made.tests(), m, source)
+	if c.tool != nil {
+		container = container.WithMountedFile("/usr/local/bin/"+c.tool.name, v.built(*c.tool))
+	}
+	return container
+}
+
+// judge decides what the findings of a check mean for the run.
+func (v verifier) judge(ctx context.Context, step *report.StepRecorder, m project.Module, c check, o outcome, output string) error {
+	var found []report.Finding
+	if c.read != nil {
+		found = inOtherModule(c.read(output, m), m, v.Project.Modules)
+	}
+	if c.failsOnFindings && o.ok() && len(found) == 0 {
+		step.Done(o.result(""))
+		return nil
+	}
+	if c.style && !v.Project.Verify.Strict && len(found) > 0 {
+		result := o.result(fmt.Sprintf("%s: %d", c.title, len(found)))
+		result.Status, result.Findings = report.Warned, found
+		step.Done(result)
+		return nil
+	}
+	failure := o.failure(ctx, c.title)
+	failure.Findings, failure.Next = found, c.next
+	failure.Command = c.argv
+	failure.Reproduce = reproduce(m, c.argv)
+	if len(found) == 0 { // it did not get as far as looking
+		failure.Title, failure.Next = c.name+" could not run", "see the lines above"
+	}
+	step.Fail(failure)
+	return nil
+}
+
+// engineFailure ends a step that the engine let down.
+func (s Stages) engineFailure(step *report.StepRecorder, what string, err error) error {
+	step.Cancel()
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func reproduce(m project.Module, argv []string) string {
+	line := strings.Join(argv, " ")
+	if m.Dir != "." {
+		return "cd " + m.Dir + " && " + line
+	}
+	return line
+}
+
+// vulnerabilities says whether reachable vulnerabilities are known.
+func (v verifier) vulnerabilities(ctx context.Context, m project.Module) error {
+	const name = "vulnerabilities"
+	if v.skipped(name, m) {
+		return nil
+	}
+	step := v.step(name, m)
+	if v.Machine.VulnDB.Modified == "" {
+		step.Done(report.Result{Status: report.NotChecked, Summary: v.Machine.VulnDB.Why})
+		return nil
+	}
+	argv := []string{"govulncheck", "-json", "-db", v.Machine.VulnDB.URL, "./..."}
+	step.Command(argv...)
+	container := v.in(v.made.tests(), m, v.made.source()).
+		WithEnvVariable("SLIPWAY_VULNDB", v.Machine.VulnDB.Modified). // the database's version is part of the cache key
+		WithMountedFile("/usr/local/bin/govulncheck", v.built(govulncheck))
+	o, err := v.run(ctx, container, argv...)
+	if err != nil {
+		return v.engineFailure(step, name, err)
+	}
+	return v.judgeVulnerabilities(ctx, step, m, o)
+}
+
+func (v verifier) judgeVulnerabilities(ctx context.Context, step *report.StepRecorder, m project.Module, o outcome) error {
+	if !o.ok() {
+		failure := o.failure(ctx, "")
+		step.Done(report.Result{Status: report.NotChecked, Summary: "govulncheck could not run: " + lastOf(failure.Tail)})
+		return nil
+	}
+	output, err := o.stdout(ctx)
+	if err != nil {
+		return v.engineFailure(step, "vulnerabilities", err)
+	}
+	found, err := reachable(output, m.Dir, v.Project.Verify.Vuln.Ignore, v.Started)
+	if err != nil {
+		return v.engineFailure(step, "vulnerabilities", err)
+	}
+	result := o.result("")
+	if len(found) == 0 {
+		step.Done(result)
+		return nil
+	}
+	title := strconv.Itoa(len(found)) + " reachable vulnerabilities"
+	if !v.Project.Verify.Strict {
+		result.Status, result.Summary, result.Findings = report.Warned, title, found
+		step.Done(result)
+		return nil
+	}
+	step.Fail(report.Failure{Title: title, Findings: found, Command: o.Command, Next: "raise the modules above, or list an id under verify.vuln.ignore with a reason and an end", Reproduce: reproduce(m, []string{"govulncheck", "./..."})})
+	return nil
+}
+
+// test runs the tests of a module.
+func (v verifier) test(ctx context.Context, m project.Module) (testOutcome, error) {
+	const name = "test"
+	if v.skipped(name, m) {
+		return testOutcome{}, nil
+	}
+	race := v.Project.Verify.Race && v.HasTestRoot()
+	argv := testArgs(v.Project.Verify, race)
+	step := v.step(name, m)
+	step.Command(argv...)
+	o, err := v.runFor(ctx, testLimit, v.in(v.made.tests(), m, v.made.source()), argv...)
+	if err != nil {
+		return testOutcome{}, v.engineFailure(step, name, err)
+	}
+	output, err := o.output(ctx)
+	if err != nil {
+		return testOutcome{}, v.engineFailure(step, name, err)
+	}
+	tests, err := report.ParseGoTest(strings.NewReader(output), report.Dirs{m.Path: m.Dir})
+	if err != nil {
+		return testOutcome{}, v.engineFailure(step, name, err)
+	}
+	got := testOutcome{tests: tests}
+	if !o.ok() || !tests.OK() {
+		step.Fail(v.testFailure(ctx, m, o, tests))
+		return got, nil
+	}
+	return v.covered(ctx, m, step, o, got, race)
+}
+
+func (v verifier) testFailure(ctx context.Context, m project.Module, o outcome, tests report.Tests) report.Failure {
+	failure := o.failure(ctx, tests.Title())
+	failure.Findings = tests.Findings()
+	if tail := tests.Tail(); len(tail) > 0 {
+		failure.Tail = tail
+	}
+	if failure.Title == "" {
+		failure.Title = "go test could not run"
+	}
+	failure.Next = "mend what failed; dist/reports/junit.xml has every test"
+	failure.Reproduce = reproduce(m, plainTest(o.Command))
+	return failure
+}
+
+// plainTest is the test command as a person types it.
+func plainTest(argv []string) []string {
+	var plain []string
+	for _, arg := range argv {
+		if arg != "-json" && !strings.HasPrefix(arg, "-cover") {
+			plain = append(plain, arg)
+		}
+	}
+	return plain
+}
+
+// covered ends a test step that went well: it reads the coverage and says what was not looked at.
+func (v verifier) covered(ctx context.Context, m project.Module, step *report.StepRecorder, o outcome, got testOutcome, race bool) (testOutcome, error) {
+	result := o.result(got.tests.Summary())
+	if got.tests.Cached() && result.Status == report.OK {
+		result.Status = report.Cached // go test answered from its own cache
+	}
+	if !race && v.Project.Verify.Race {
+		result.Summary += ", race: not checked (" + v.NoTestRoot + ")"
+	}
+	if got.tests.Passed+got.tests.Skipped == 0 {
+		result.Status, result.Summary = report.Warned, "no tests"
+		step.Done(result)
+		return got, nil
+	}
+	profile, err := o.After.File(resultDir + "/coverage.out").Contents(ctx)
+	if err != nil {
+		return got, v.engineFailure(step, "read the coverage", explain(err))
+	}
+	got.profile = profile
+	got.html = o.After.
+		WithExec([]string{"go", "tool", "cover", "-html=" + resultDir + "/coverage.out", "-o", outDir + "/coverage.html"}).
+		File(outDir + "/coverage.html")
+	step.Done(result)
+	return got, nil
+}
+
+// verdict joins what the modules' tests came to, and holds the coverage against the minimum.
+func (v verifier) verdict() Verdict {
+	var all Verdict
+	var runs []report.Tests
+	var profiles []string
+	for _, t := range v.tests {
+		runs = append(runs, t.tests)
+		if t.profile != "" {
+			profiles = append(profiles, t.profile)
+			all.HTML = append(all.HTML, t.html)
+		}
+	}
+	all.Tests = report.JoinTests(runs...)
+	all.Profile = joinProfiles(profiles)
+	all.Coverage = coverage(all.Profile)
+	if min := v.Project.Verify.Coverage.Min; min > 0 && all.Coverage >= 0 && all.Coverage < min {
+		v.stage.Fail(report.Failure{Title: fmt.Sprintf("coverage is %.1f %%, the project asks for %.1f %%", all.Coverage, min), Next: "add tests, or lower verify.coverage.min"})
+	}
+	return all
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, name := range names {
+		m[name] = true
+	}
+	return m
+}
+
+func lastOf(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[len(lines)-1]
+}

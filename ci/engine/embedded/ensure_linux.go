@@ -1,0 +1,271 @@
+package embedded
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// joinPatience is how long a running engine may take to answer a caller.
+	joinPatience = 30 * time.Second
+	// endPatience is how long an engine that stops may take: what it gives itself, and some.
+	endPatience = stopPatience + 30*time.Second
+)
+
+// Ensure returns an engine that answers: the one that runs, or a new one. Calls in parallel get the same.
+func Ensure(ctx context.Context, opts Options) (Endpoint, error) {
+	if err := opts.validate(); err != nil {
+		return Endpoint{}, err
+	}
+	if endpoint, err := join(ctx, opts); err == nil || !errors.Is(err, errNotRunning) {
+		return endpoint, err
+	}
+	return start(ctx, opts)
+}
+
+// errNotRunning means that there is no engine to join, yet or any more.
+var errNotRunning = errors.New("no engine is running")
+
+// join is the fast path: two short exchanges over sockets, and no lock.
+func join(ctx context.Context, opts Options) (Endpoint, error) {
+	l := opts.layout()
+	state, err := ask(ctx, l.controlSocket(), opJoin)
+	if err != nil || state.Phase != PhaseRunning {
+		return Endpoint{}, errNotRunning
+	}
+	if state.Insecure != opts.InsecureRootCapabilities {
+		return Endpoint{}, errors.New("this engine runs with another security setting: stop it first")
+	}
+	record, err := readRun(l)
+	if err != nil {
+		return Endpoint{}, errNotRunning
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer cancel()
+	if err := answers(ctx, l.engineSocket(), Version); err != nil {
+		if free, _ := free(l.engineLock()); free {
+			return Endpoint{}, errNotRunning
+		}
+		return Endpoint{}, fmt.Errorf("%w; stop it with: slipway engine stop\n%s", err, logTail(l.log()))
+	}
+	return Endpoint{Address: l.address(), CLI: record.CLI, Version: Version}, nil
+}
+
+func start(ctx context.Context, opts Options) (Endpoint, error) {
+	if err := privileged(); err != nil {
+		return Endpoint{}, err
+	}
+	l := opts.layout()
+	if err := os.MkdirAll(l.dir(), 0o700); err != nil {
+		return Endpoint{}, fmt.Errorf("create engine's directory: %w (choose another place with XDG_CACHE_HOME)", err)
+	}
+	lock, err := waitLock(ctx, l.startLock(), func() { opts.progress("waiting for another slipway that is starting the engine") })
+	if err != nil {
+		return Endpoint{}, err
+	}
+	defer lock.Close()
+	if endpoint, err := join(ctx, opts); err == nil || !errors.Is(err, errNotRunning) {
+		return endpoint, err
+	}
+	return startLocked(ctx, opts, l)
+}
+
+// startLocked builds and starts; the caller holds the start lock.
+func startLocked(ctx context.Context, opts Options, l layout) (Endpoint, error) {
+	if err := awaitEnd(ctx, opts, l); err != nil {
+		return Endpoint{}, err
+	}
+	parts, err := build(ctx, opts)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	launch, err := prepare(opts, l, parts.lower)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	opts.progress("starting the engine")
+	if err := spawnSupervisor(ctx, opts, launch); err != nil {
+		return Endpoint{}, err
+	}
+	if wasReset(l.log()) {
+		opts.progress("the engine's cache could not be read and was started anew: the next builds take longer")
+	}
+	return Endpoint{Address: l.address(), CLI: parts.cli, Version: Version, Started: true, Built: parts.built}, nil
+}
+
+// awaitEnd waits for an engine that is stopping, and ends one that does not answer at all.
+func awaitEnd(ctx context.Context, opts Options, l layout) error {
+	if free, err := free(l.supervisorLock()); free || err != nil {
+		return err
+	}
+	state, err := ask(ctx, l.controlSocket(), opStatus)
+	if err != nil || state.Phase != PhaseStopping {
+		opts.progress("the engine that runs does not answer: ending it")
+		return forceEnd(ctx, l)
+	}
+	opts.progress("waiting for the last engine to stop")
+	return waitFree(ctx, l, endPatience)
+}
+
+// waitFree waits until supervisor and engine have gone.
+func waitFree(ctx context.Context, l layout, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, path := range []string{l.supervisorLock(), l.engineLock()} {
+		for {
+			free, err := free(path)
+			if err != nil {
+				return err
+			}
+			if free {
+				break
+			}
+			if pause(ctx, lockPoll) != nil {
+				return fmt.Errorf("the engine did not stop within %s, see %s", patience, l.log())
+			}
+		}
+	}
+	return nil
+}
+
+// prepare makes the directories and collects what the supervisor must know.
+func prepare(opts Options, l layout, lower []string) (launch, error) {
+	if err := openState(l.stateDir()); err != nil {
+		return launch{}, err
+	}
+	if err := enoughSpace(l.stateDir()); err != nil {
+		return launch{}, err
+	}
+	if err := privateDir(l.sockets()); err != nil {
+		return launch{}, err
+	}
+	if err := emptyDir(l.tmp(), 0o1777|os.ModeSticky); err != nil {
+		return launch{}, fmt.Errorf("empty the engine's temporary directory: %w", err)
+	}
+	if err := os.MkdirAll(l.mnt(), 0o700); err != nil {
+		return launch{}, err
+	}
+	if name, found := loopbackProxy(opts.getenv); found {
+		opts.progress(name + " names this machine's loopback, which the engine's network cannot reach: give the proxy another address")
+	}
+	config, err := engineJSON(opts.GC, opts.InsecureRootCapabilities)
+	if err != nil {
+		return launch{}, err
+	}
+	group, err := groupName(l.dir())
+	if err != nil {
+		return launch{}, err
+	}
+	return launch{Group: group, ID: strings.ToLower(rand.Text()[:8]), Version: Version, Dir: l.dir(), Layers: l.layers(), Lower: lower, Sockets: l.sockets(),
+		Config: config, Env: engineEnv(opts.getenv), CAs: hostCAs(opts.getenv), Idle: opts.idle(), Insecure: opts.InsecureRootCapabilities}, nil
+}
+
+// privateDir makes a directory that is ours alone, and refuses one that is not: it may be in /tmp.
+func privateDir(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("create socket directory: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() || int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s is not a directory of this user alone: remove it", dir)
+	}
+	return nil
+}
+
+// hostCAs is the machine's own bundle of roots; without one the engine has Debian's.
+func hostCAs(getenv func(string) string) []byte {
+	for _, path := range []string{getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"} {
+		if content, err := os.ReadFile(path); err == nil && len(content) > 0 {
+			return content
+		}
+	}
+	return nil
+}
+
+const leastSpace = 1 << 30
+
+func enoughSpace(dir string) error {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return fmt.Errorf("measure free space: %w", err)
+	}
+	if have := int64(stat.Bavail) * stat.Bsize; have < leastSpace {
+		return fmt.Errorf("disk full: the engine needs 1 GB to start, %s has %d MB: free some, or run: slipway engine prune", dir, have>>20)
+	}
+	return nil
+}
+
+func startError(cause, log string) error {
+	return fmt.Errorf("start the engine: %s; its log, %s, ends with:\n%s", cause, log, logTail(log))
+}
+
+func logTail(path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return lastLines(string(content[max(0, len(content)-16<<10):]), 15)
+}
+
+// wasReset knows the engine's own words for a cache that it threw away.
+func wasReset(log string) bool {
+	content, err := os.ReadFile(log)
+	return err == nil && strings.Contains(string(content), "resetting all local cache state")
+}
+
+func privileged() error {
+	var header = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err == nil && data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0 && os.Geteuid() == 0 {
+		return nil
+	}
+	return errors.New("the embedded engine needs root: run this with sudo, install a container runtime, or use --engine ADDRESS")
+}
+
+// parts are what a start needs.
+type parts struct {
+	lower []string
+	cli   string
+	built bool
+}
+
+// build makes what is missing of the engine and its root.
+func build(ctx context.Context, opts Options) (parts, error) {
+	g, err := findGo(ctx, opts.Cache, os.Environ())
+	if err != nil {
+		return parts{}, err
+	}
+	root := rootLayer(dpkgArch(g.HostArch))
+	runc, err := g.cgoLayer(runcLayer(), dpkgArch(g.HostArch))
+	if err != nil {
+		return parts{}, err
+	}
+	all := []layer{root, runc}
+	for _, spec := range []goLayer{cniLayer(), engineLayer(), cliLayer()} {
+		l, err := g.layer(spec)
+		if err != nil {
+			return parts{}, err
+		}
+		all = append(all, l)
+	}
+	built, err := buildLayers(ctx, opts, "the engine", all)
+	if err != nil {
+		return parts{}, err
+	}
+	cli := filepath.Join(opts.layout().layers(), all[4].base(), "dagger")
+	return parts{lower: []string{all[3].base(), all[2].base(), all[1].base(), all[0].base()}, cli: cli, built: built}, writeRun(opts.layout(), runRecord{CLI: cli})
+}

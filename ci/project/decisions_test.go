@@ -238,3 +238,15 @@ func loadFrom(ctx context.Context, sources fs.FS, text string) (Project, error) 
 	}
 	return l.project, l.doc.err()
 }
+
+func TestReadConfig_NestingIsBounded(t *testing.T) {
+	_, d := readConfig(defaultConfig, []byte("version: 1\napps: "+strings.Repeat("[", 10_000)))
+	require.Error(t, d.err())
+	assert.Contains(t, d.err().Error(), "slipway.yaml:2:1: is nested too deeply")
+	_, d = readConfig(defaultConfig, []byte(strings.Repeat("# \n", maxConfigSize)))
+	assert.ErrorContains(t, d.err(), "is larger than 64 KiB")
+	_, d = readConfig(defaultConfig, []byte("version: 1\n# \xff"))
+	assert.ErrorContains(t, d.err(), "is not UTF-8")
+	_, d = readConfig(defaultConfig, []byte("\ufeffversion: 1\r\nverify: {strict: true}\r\n"))
+	assert.NoError(t, d.err(), "editors on Windows")
+}

@@ -117,6 +117,10 @@ func (d *document) parse(data []byte) (top ast.Node) {
 		d.blameAt(place{1, 1}, "", "is not UTF-8 text", "save it as UTF-8")
 		return nil
 	}
+	if line := tooDeep(data); line > 0 {
+		d.blameAt(place{line, 1}, "", "is nested too deeply", "close the brackets")
+		return nil
+	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
@@ -126,11 +130,33 @@ func (d *document) parse(data []byte) (top ast.Node) {
 	return d.onlyDocument(file)
 }
 
+// tooDeep is the line in which brackets are nested deeper than any real file
+// needs, or 0. The parser's time and memory grow with the square of it.
+func tooDeep(data []byte) int {
+	depth, line := 0, 1
+	for _, c := range data {
+		switch c {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(depth-1, 0)
+		case '\n':
+			line++
+		}
+		if depth > maxConfigNesting {
+			return line
+		}
+	}
+	return 0
+}
+
 func (d *document) blameSyntax(err error) {
-	at, message := place{1, 1}, err.Error()
+	at, message := place{1, 1}, ""
 	var syntax *yaml.SyntaxError
 	if errors.As(err, &syntax) {
 		at, message = placeOfToken(syntax.Token), syntax.Message
+	} else {
+		message = err.Error()
 	}
 	message, _, _ = strings.Cut(message, "\n")
 	d.blameAt(at, "", "is not valid YAML: "+message, "")

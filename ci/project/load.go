@@ -185,9 +185,20 @@ func (l *loader) findModules(ctx context.Context) error {
 		l.reason("workspace", "none", fmt.Sprintf("the go.work in %s is outside of the root; use -C %s for all of it", above, above))
 	}
 	if len(l.tree.ignored) > 0 {
-		l.reason("not searched", listed(l.tree.ignored), "the go command ignores these directories too")
+		l.reason("not searched", listed(kinds(l.tree.ignored)), "the go command ignores directories of these names too")
 	}
 	return nil
+}
+
+// kinds are the names of directories, each once: every package may have a
+// testdata, and nobody wants to read them all.
+func kinds(dirs []string) []string {
+	names := make([]string, len(dirs))
+	for i, dir := range dirs {
+		names[i] = path.Base(dir)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // namedDirs are the modules that slipway.yaml puts into play, as far as they

@@ -180,3 +180,52 @@ func assertGolden(t *testing.T, name, got string) {
 	require.NoError(t, err, "make it with: go test ./ci/project -update")
 	assert.Equal(t, string(want), got)
 }
+
+func TestLoad_ThisRepository(t *testing.T) {
+	if _, err := os.Stat("../../slipway.yaml"); err != nil {
+		t.Skip("the rest of the repository is not here")
+	}
+	f := newFixture(t)
+	f.source = "../.."
+	p, err := Load(t.Context(), f.options())
+	require.NoError(t, err)
+	assert.Equal(t, "slipway", p.Name)
+	assert.Equal(t, Verify{Strict: true, Race: true, Short: true}, p.Verify)
+	require.Len(t, p.Modules, 2)
+	assert.Equal(t, ".", p.Modules[0].Dir)
+	require.Len(t, p.Apps, 1)
+	greeter := p.Apps[0]
+	assert.Equal(t, "examples/greeter", greeter.ModuleDir)
+	assert.ElementsMatch(t, target.Default(), greeter.Targets)
+	assert.Equal(t, p.Version.Version, greeter.Vars["main.version"])
+	assert.Equal(t, &Service{Port: 8080, Health: "/health", Grace: DefaultGrace, Start: DefaultStart}, greeter.Service)
+}
+
+func TestLoad_NothingOutsideIsRead(t *testing.T) {
+	f := newFixture(t)
+	f.expand(oneMain)
+	outside := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(outside, "go.mod"), []byte("module example.com/out\n"), 0o644))
+	require.NoError(t, os.Symlink(outside, filepath.Join(f.top, "out")))
+	f.write("slipway.yaml", []byte("version: 1\napps: [{name: out, dir: out}]\nverify: {modules: [out]}\n"))
+	_, err := Load(t.Context(), f.options())
+	assert.ErrorContains(t, err, `apps[0].dir: there is no directory "out"`)
+	assert.ErrorContains(t, err, `verify.modules[0]: there is no go.mod in "out"`)
+}
+
+func TestLoad_OtherConfig(t *testing.T) {
+	f := newFixture(t)
+	f.expand(oneMain)
+	f.write("other.yaml", []byte("version: 1\nappz: []\n"))
+	opts := f.options()
+	opts.Config = filepath.Join(f.top, "other.yaml")
+	_, err := Load(t.Context(), opts)
+	var problems *ConfigError
+	require.ErrorAs(t, err, &problems)
+	assert.Equal(t, filepath.ToSlash(opts.Config), problems.File)
+	assert.Equal(t, []Problem{{Line: 2, Column: 1, Field: "appz", Message: "unknown field", Hint: `did you mean "apps"?`}}, problems.Problems)
+
+	opts.Config = filepath.Join(f.top, "nowhere.yaml")
+	_, err = Load(t.Context(), opts)
+	assert.ErrorAs(t, err, new(*SourceError))
+}

@@ -14,7 +14,8 @@ const (
 	DefaultStart       = 30 * time.Second
 	defaultConfig      = "slipway.yaml"
 	defaultDist        = "dist"
-	maxConfigSize      = 256 << 10
+	maxConfigSize      = 64 << 10
+	maxConfigNesting   = 32
 	maxVariableSize    = 4 << 10
 	unversioned        = "0.0.0-unversioned"
 	shortCommitDigits  = 7

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -190,7 +191,13 @@ func (r Run) MarshalJSON() ([]byte, error) {
 	type plain Run
 	c := r.clone()
 	c.Schema = Schema
-	return json.Marshal(plain(c))
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // whoever marshals the run decides
+	if err := enc.Encode(plain(c)); err != nil {
+		return nil, fmt.Errorf("write run: %w", err)
+	}
+	return b.Bytes(), nil
 }
 
 // clone returns a deep copy in which no slice is nil.

@@ -81,7 +81,10 @@ func (c *card) head(f report.Failure) {
 		c.text("", f.Title, bold)
 		return
 	}
-	c.out.WriteString(c.string(line{{head, alarm}, {"  " + f.Title, bold}}, 0) + "\n")
+	if where != "" {
+		head += " "
+	}
+	c.out.WriteString(c.string(line{{head + " ", alarm}, {f.Title, bold}}, 0) + "\n")
 }
 
 func (c *card) findings(findings []report.Finding, verbose bool) {
@@ -105,11 +108,16 @@ func (c *card) finding(f report.Finding) {
 		head = f.Package
 	}
 	l := line{{head, cyan}}
+	if label != "" && c.width > 0 && c.cells.StringWidth(head+label)+5 > c.width {
+		c.write(l)
+		l, label = line{{"  " + label, bold}}, ""
+		head = ""
+	}
 	if label != "" {
 		l = append(l, span{"  " + label, bold})
 	}
 	lines := strings.Split(f.Message, "\n")
-	inline := label == "" && len(lines) == 1 && (c.width == 0 || c.cells.StringWidth(head+f.Message)+4 <= c.width)
+	inline := label == "" && head != "" && len(lines) == 1 && (c.width == 0 || c.cells.StringWidth(head+f.Message)+4 <= c.width)
 	if inline {
 		c.write(append(l, span{"  " + f.Message, normal}))
 		return

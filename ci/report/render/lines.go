@@ -65,10 +65,10 @@ func parallelFact(p report.Parallel) report.Fact {
 type columns struct{ what, value int }
 
 func (t theme) columns(facts []report.Fact) columns {
-	c := columns{what: stageColumn, value: 12}
+	c := columns{what: stageColumn, value: 20}
 	for _, f := range facts {
 		c.what = max(c.what, min(20, t.width(f.What)))
-		c.value = max(c.value, min(28, t.width(f.Value)))
+		c.value = max(c.value, min(24, t.width(f.Value)))
 	}
 	return c
 }
@@ -79,9 +79,14 @@ func (t theme) fact(f report.Fact, c columns, width int) []line {
 	if f.Why == "" {
 		return []line{first}
 	}
-	used := 2 + max(c.what, t.width(f.What)) + 2 + max(c.value, t.width(f.Value)) + 2
-	if width == 0 || used+t.width(f.Why)+2 <= width {
-		return []line{append(first, span{"  (" + f.Why + ")", dim})}
+	why := span{"  (" + f.Why + ")", dim}
+	used := 2 + max(c.what, t.width(f.What)) + 2 + t.width(why.text)
+	if width == 0 || used+max(c.value, t.width(f.Value)) < width {
+		return []line{append(first, why)}
+	}
+	first[1].text = f.Value
+	if used+t.width(f.Value) < width {
+		return []line{append(first, why)}
 	}
 	out := []line{first}
 	for _, text := range t.wrap("("+f.Why+")", width-c.what-5) {
@@ -91,21 +96,73 @@ func (t theme) fact(f report.Fact, c columns, width int) []line {
 }
 
 // stageLine is a finished stage.
-func (t theme) stageLine(s report.Stage) line {
-	out := line{
+func (t theme) stageLine(s report.Stage, width int) []line {
+	head := line{
 		t.mark(s.Status), {" " + t.pad(s.Name, stageColumn), bold},
 		{t.padLeft(duration(s.Duration.Std()), timeColumn) + "  ", normal},
 	}
-	for i, part := range stageParts(s) {
-		if i > 0 {
-			out = append(out, span{t.dot, dim})
-		}
-		out = append(out, part)
-	}
-	return out
+	return t.flow(head, stageParts(s), width)
 }
 
-// stageParts says what is special about a stage, and then its summary.
+// flow puts parts behind a head, with dots between them, and goes on below the
+// first of them where they do not fit.
+func (t theme) flow(head line, parts []span, width int) []line {
+	indent := 0
+	for _, s := range head {
+		indent += t.width(s.text)
+	}
+	if width > 0 && indent > width/2 {
+		indent = 4
+	}
+	f := flowing{theme: t, width: width, indent: indent, open: head}
+	for i, part := range parts {
+		f.add(part, i > 0)
+	}
+	return append(f.done, f.open)
+}
+
+type flowing struct {
+	theme
+	width, indent int
+	done          []line
+	open          line
+}
+
+func (f *flowing) used() int {
+	n := 0
+	for _, s := range f.open {
+		n += f.cells.StringWidth(s.text)
+	}
+	return n
+}
+
+func (f *flowing) add(part span, dotted bool) {
+	need := f.cells.StringWidth(part.text)
+	if dotted {
+		need += f.cells.StringWidth(f.dot)
+	}
+	if f.width == 0 || f.used()+need < f.width {
+		if dotted {
+			f.open = append(f.open, span{f.dot, dim})
+		}
+		f.open = append(f.open, part)
+		return
+	}
+	if f.used() > f.indent {
+		f.done, f.open = append(f.done, f.open), nil
+	}
+	for i, text := range f.wrap(part.text, f.width-f.indent-1) {
+		if i > 0 {
+			f.done, f.open = append(f.done, f.open), nil
+		}
+		if f.used() < f.indent {
+			f.open = append(f.open, span{strings.Repeat(" ", f.indent-f.used()), normal})
+		}
+		f.open = append(f.open, span{text, part.style})
+	}
+}
+
+// stageParts says what became of the steps of a stage, and its summary.
 func stageParts(s report.Stage) []span {
 	byStatus := map[report.Status][]string{}
 	saved := report.Duration(0)
@@ -117,20 +174,19 @@ func stageParts(s report.Stage) []span {
 	if n := len(byStatus[report.Failed]); n > 0 {
 		out = append(out, span{fmt.Sprintf("%d of %d failed", n, len(s.Steps)), red})
 	}
-	if n := len(byStatus[report.Warned]); n > 0 {
-		out = append(out, span{"see " + strings.Join(byStatus[report.Warned], ", "), yellow})
+	if s.Status == report.Canceled || s.Status == report.Skipped {
+		out = append(out, span{string(s.Status), dim})
 	}
 	if n := len(byStatus[report.Cached]); n > 0 {
 		out = append(out, span{cachedPart(n, len(s.Steps), saved), cyan})
 	}
-	if names := byStatus[report.NotChecked]; len(names) > 0 {
-		out = append(out, span{"not checked: " + strings.Join(names, ", "), yellow})
-	}
-	if s.Status == report.Canceled || s.Status == report.Skipped {
-		out = append(out, span{string(s.Status), dim})
-	}
 	if s.Summary != "" {
 		out = append(out, span{s.Summary, normal})
+	}
+	for _, status := range []report.Status{report.Warned, report.NotChecked} {
+		if names := byStatus[status]; len(names) > 0 {
+			out = append(out, span{string(status) + ": " + strings.Join(names, ", "), yellow})
+		}
 	}
 	return out
 }
@@ -147,12 +203,12 @@ func cachedPart(n, all int, saved report.Duration) string {
 }
 
 // stepLine is a finished step.
-func (t theme) stepLine(stage string, s report.Step) line {
-	out := line{
+func (t theme) stepLine(stage string, s report.Step, width int) []line {
+	head := line{
 		t.mark(s.Status), {" " + t.pad(stage, stageColumn) + " ", normal},
-		{t.pad(s.Title(), stepColumn) + " ", bold},
+		{t.pad(s.Title(), stepColumn) + "  ", bold},
 	}
-	return append(out, t.stepParts(s)...)
+	return t.flow(head, t.stepParts(s), width)
 }
 
 func (t theme) stepParts(s report.Step) []span {
@@ -166,30 +222,30 @@ func (t theme) stepParts(s report.Step) []span {
 	case report.Skipped, report.NotChecked, report.Canceled:
 		out = append(out, span{string(s.Status), statusStyle(s.Status)})
 	default:
-		out = append(out, span{string(s.Status), statusStyle(s.Status)}, span{" after " + took, normal})
+		out = append(out, span{string(s.Status) + " after " + took, statusStyle(s.Status)})
 	}
 	if s.Summary != "" {
-		out = append(out, span{t.dot, dim}, span{s.Summary, normal})
+		out = append(out, span{s.Summary, normal})
 	}
 	return out
 }
 
 // findings are the places that a step complained about, for a step that did not
 // fail: a failed one has a card.
-func (t theme) findings(s report.Step, verbose bool) []line {
+func (t theme) findings(s report.Step, opts Options) []line {
 	if s.Status != report.Warned {
 		return nil
 	}
 	var out []line
 	for i, f := range s.Findings {
-		if i == findingsShown && !verbose {
+		if i == findingsShown && !opts.Verbose {
 			return append(out, t.more(len(s.Findings)-i))
 		}
-		l := line{{"  " + f.Place(), normal}}
-		if f.Place() != "" {
-			l = append(l, span{"  ", normal})
+		head := line{{"  ", normal}}
+		if place := f.Place(); place != "" {
+			head = line{{"  " + place + "  ", normal}}
 		}
-		out = append(out, append(l, span{firstLine(f.Message), dim}))
+		out = append(out, t.flow(head, []span{{firstLine(f.Message), dim}}, opts.Width)...)
 	}
 	return out
 }

@@ -15,6 +15,7 @@ const (
 	defaultWidth  = 80
 	defaultHeight = 24
 	blockRows     = 16 // a taller block is not read
+	farAway       = 12 // lines after which the stages' lines are shown again at the end
 )
 
 // Terminal sequences. A frame hides the cursor and turns off wrapping, and undoes
@@ -43,8 +44,10 @@ type LiveView struct {
 	stages  []*liveStage
 	queue   []string // lines to scroll by, not written yet
 	drawn   []string // the block on the screen, without colour
+	drawnAt int      // the width of the screen then
 	frame   int
-	mixed   bool // something else scrolled by between the stages
+	body    bool // the header is over
+	between int  // lines that scrolled by between those of the stages
 	stopped bool
 	quit    chan struct{}
 	gone    chan struct{}
@@ -89,12 +92,20 @@ func (l *LiveView) run() {
 		case <-l.quit:
 			return
 		case <-ticker.C:
-			l.mu.Lock()
-			l.frame++
-			l.draw(l.block(time.Now()))
-			l.mu.Unlock()
+			l.tick()
 		}
 	}
+}
+
+// tick draws a frame, unless Stop came first: a block drawn after it would stay.
+func (l *LiveView) tick() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return
+	}
+	l.frame++
+	l.draw(l.block(time.Now()))
 }
 
 // Stop writes what is left and takes the block off the screen. It is safe to call
@@ -119,22 +130,47 @@ func (l *LiveView) Observe(e report.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.track(e, time.Now())
-	if l.scrolls(e) {
-		for _, text := range l.lines(e, &l.columns, l.options()) {
-			l.queue = append(l.queue, l.string(text, 0))
-			l.mixed = l.mixed || len(l.stages) > 0 || l.anyStage(e)
+	for _, text := range l.scrolling(e) {
+		if !l.body && ofStage(e) {
+			l.body = true
+			l.queue = append(l.queue, "")
 		}
+		l.queue = append(l.queue, l.string(text, 0))
 	}
+	l.flushStopped()
+}
+
+// flushStopped writes what comes after Stop at once: it draws no more, but what
+// happened is told.
+func (l *LiveView) flushStopped() {
+	if l.stopped {
+		l.draw(nil)
+	}
+}
+
+// scrolling are the lines that an event adds above the block. Steps that went
+// well are counted in their stage's line.
+func (l *LiveView) scrolling(e report.Event) []line {
+	opts := l.options()
 	if s, ok := e.(report.StageFinished); ok {
-		l.queue = append(l.queue, l.string(l.stageLine(s.Stage), 0))
+		return l.stageLine(s.Stage, opts.Width)
 	}
+	if s, ok := e.(report.StepFinished); ok && !opts.Verbose && s.Step.Status != report.Failed && s.Step.Status != report.Warned {
+		return nil
+	}
+	out := l.lines(e, &l.columns, opts)
+	if l.body {
+		l.between += len(out)
+	}
+	return out
 }
 
 func (l *LiveView) finish(run report.Run) {
 	l.mu.Lock()
 	l.stages = nil
-	text := l.ending(run, l.options(), l.mixed)
+	text := l.ending(run, l.options(), l.between > farAway)
 	l.queue = append(l.queue, strings.Split(strings.TrimSuffix(text, "\n"), "\n")...)
+	l.flushStopped()
 	l.mu.Unlock()
 	l.Stop()
 }
@@ -155,26 +191,6 @@ func (l *LiveView) screen() (width, height int) {
 		height = defaultHeight
 	}
 	return width, height
-}
-
-// anyStage reports whether an event is of a stage: what comes before the first
-// one is the header and mixes with nothing.
-func (l *LiveView) anyStage(e report.Event) bool {
-	switch e.(type) {
-	case report.StepFinished, report.StageFailed:
-		return true
-	}
-	return false
-}
-
-// scrolls reports whether an event scrolls by. Steps that went well are counted
-// in their stage's line.
-func (l *LiveView) scrolls(e report.Event) bool {
-	step, ok := e.(report.StepFinished)
-	if !ok || l.opts.Verbose {
-		return true
-	}
-	return step.Step.Status == report.Failed || step.Step.Status == report.Warned
 }
 
 func (l *LiveView) track(e report.Event, now time.Time) {
@@ -244,7 +260,10 @@ func (l *LiveView) endStage(name string) {
 
 // block builds what is redrawn: each running stage, and below it its steps.
 func (l *LiveView) block(now time.Time) []line {
-	_, height := l.screen()
+	width, height := l.screen()
+	if width < 2 || height < 2 {
+		return nil
+	}
 	room := max(1, min(blockRows, height-2))
 	if room < 2*len(l.stages) {
 		return l.stagesOnly(now, room)
@@ -280,7 +299,7 @@ func (l *LiveView) runningStage(s *liveStage, now time.Time) line {
 		out = append(out, span{fmt.Sprintf("%d failed", s.failed), alarm}, span{l.dot, dim})
 	}
 	if s.ended > 0 {
-		out = append(out, span{fmt.Sprintf("%d of %d done", s.ended, s.ended+len(s.steps)), dim})
+		out = append(out, span{fmt.Sprintf("%d done", s.ended), dim})
 	}
 	return out
 }
@@ -308,7 +327,7 @@ func (l *LiveView) runningSteps(s *liveStage, now time.Time, room int) []line {
 // screen for what they say.
 func (l *LiveView) titleColumn(steps []*liveStep) int {
 	width, _ := l.screen()
-	column := 0
+	column := stepColumn
 	for _, t := range steps {
 		column = max(column, l.width(t.title))
 	}
@@ -328,9 +347,10 @@ func (l *LiveView) draw(block []line) {
 		fmt.Fprintf(&b, "\x1b[%dA", up)
 	}
 	b.WriteString("\r")
-	if len(l.queue) > 0 {
-		b.WriteString(clearBelow)
+	if len(l.queue) > 0 || width != l.drawnAt {
+		b.WriteString(clearBelow) // of a resized block, every broken line
 	}
+	l.drawnAt = width
 	for _, text := range l.queue {
 		b.WriteString(text + newLine)
 	}

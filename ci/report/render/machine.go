@@ -109,7 +109,8 @@ func newJUnitCase(s report.Suite, c report.Case) junitCase {
 	case report.Failed:
 		out.Failure = problem(c.Findings, c.Output)
 		if len(c.Findings) > 0 {
-			out.File, out.Line = c.Findings[0].File, c.Findings[0].Line
+			f := decisive(c.Findings)
+			out.File, out.Line = f.File, f.Line
 		}
 	case report.Skipped:
 		out.Skipped = &junitProblem{Message: strings.TrimSpace(c.Output)}
@@ -122,9 +123,20 @@ func newJUnitCase(s report.Suite, c report.Case) junitCase {
 func problem(findings []report.Finding, output string) *junitProblem {
 	p := &junitProblem{Message: "failed", Text: output}
 	if len(findings) > 0 {
-		p.Message, p.Type = firstLine(findings[0].Message), findings[0].Tool
+		f := decisive(findings)
+		p.Message, p.Type = firstLine(f.Message), f.Tool
 	}
 	return p
+}
+
+// decisive returns the finding that says most: the last, because a test logs
+// before it fails, unless the first is of another kind: a crash, a race.
+func decisive(findings []report.Finding) report.Finding {
+	first, last := findings[0], findings[len(findings)-1]
+	if first.Tool != last.Tool || first.Test == "" {
+		return first
+	}
+	return last
 }
 
 func (c junitCase) counts() junitCounts {

@@ -26,6 +26,7 @@ type PlainView struct {
 	w       io.Writer
 	err     error
 	columns columns
+	body    bool // the header is over
 	stages  map[string]*plainStage
 	done    bool
 }
@@ -73,9 +74,23 @@ func (p *PlainView) Observe(e report.Event) {
 	if p.opts.Quiet {
 		return
 	}
-	for _, l := range p.lines(e, &p.columns, p.opts) {
+	lines := p.lines(e, &p.columns, p.opts)
+	if len(lines) > 0 && !p.body && ofStage(e) {
+		p.body = true
+		p.text("\n")
+	}
+	for _, l := range lines {
 		p.text(p.string(l, 0) + "\n")
 	}
+}
+
+// ofStage reports whether an event belongs below the header.
+func ofStage(e report.Event) bool {
+	switch e.(type) {
+	case report.StepFinished, report.StageFailed, report.StageFinished, report.CommandStarted, report.Output:
+		return true
+	}
+	return false
 }
 
 func (p *PlainView) text(s string) {
@@ -155,7 +170,7 @@ func (t theme) lines(e report.Event, c *columns, opts Options) []line {
 	case report.ParallelChosen:
 		return t.fact(parallelFact(e.Parallel), *c, opts.Width)
 	case report.StepFinished:
-		return append([]line{t.stepLine(e.Stage, e.Step)}, t.findings(e.Step, opts.Verbose)...)
+		return append(t.stepLine(e.Stage, e.Step, opts.Width), t.findings(e.Step, opts)...)
 	case report.StageFailed:
 		return []line{{t.mark(report.Failed), {" " + t.pad(e.Failure.Stage, stageColumn) + " ", normal}, {e.Failure.Title, normal}}}
 	case report.CommandStarted:

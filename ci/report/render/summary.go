@@ -1,12 +1,15 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/slipway-ci/slipway/ci/report"
 )
+
+const digestShown = 12
 
 // Summary writes the end of a run: its stages, its artifacts, a card for each
 // failure, and the last line.
@@ -23,9 +26,9 @@ func (t theme) ending(run report.Run, opts Options, stages bool) string {
 	if !opts.Quiet {
 		var lines []line
 		if stages {
-			lines = t.stageTable(run)
+			lines = t.stageTable(run, opts.Width)
 		}
-		if table := t.artifactTable(run.Artifacts, opts.Verbose); len(table) > 0 {
+		if table := t.artifactTable(run.Artifacts, opts); len(table) > 0 {
 			lines = append(append(lines, nil), table...)
 		}
 		for _, l := range lines {
@@ -42,13 +45,13 @@ func (t theme) ending(run report.Run, opts Options, stages bool) string {
 	return b.String()
 }
 
-func (t theme) stageTable(run report.Run) []line {
+func (t theme) stageTable(run report.Run, width int) []line {
 	if len(run.Stages) == 0 {
 		return nil
 	}
 	out := []line{nil}
 	for _, s := range run.Stages {
-		out = append(out, t.stageLine(s))
+		out = append(out, t.stageLine(s, width)...)
 	}
 	return out
 }
@@ -58,7 +61,7 @@ type artifactRow struct {
 	label, binary, archive, digest string
 }
 
-func (t theme) artifactTable(artifacts []report.Artifact, verbose bool) []line {
+func (t theme) artifactTable(artifacts []report.Artifact, opts Options) []line {
 	rows := artifactRows(artifacts)
 	if len(rows) == 0 {
 		return nil
@@ -75,11 +78,15 @@ func (t theme) artifactTable(artifacts []report.Artifact, verbose bool) []line {
 			s = dim
 		}
 		text := "  " + t.pad(r.label, w[0]) + "  " + t.padLeft(r.binary, w[1]) + "  " + t.padLeft(r.archive, w[2])
-		out = append(out, line{{text, s}, {"  " + r.digest, dim}})
+		row := line{{text, s}}
+		if opts.Width == 0 || t.width(text)+2+digestShown < opts.Width {
+			row = append(row, span{"  " + r.digest, dim})
+		}
+		out = append(out, row)
 	}
 	for _, a := range artifacts {
-		if verbose {
-			out = append(out, line{{"  " + a.Path, normal}, {"  " + a.Digest, dim}})
+		if opts.Verbose {
+			out = append(out, line{{"  " + cmp.Or(a.Path, a.Name), normal}, {"  " + a.Digest, dim}})
 		}
 	}
 	return out

@@ -230,7 +230,7 @@ func shortDigest(digest string) string {
 	if !found {
 		hex = digest
 	}
-	return hex[:min(12, len(hex))]
+	return hex[:min(digestShown, len(hex))]
 }
 
 // count writes a number with its noun.

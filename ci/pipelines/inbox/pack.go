@@ -14,9 +14,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -24,9 +26,9 @@ const (
 	kindTarGz = "tar.gz"
 	kindZip   = "zip"
 
-	// level is flate's own middle. On a Go binary, level 9 saves under 1 % and
-	// takes about twice as long.
-	level       = 6
+	// level 9 would make archives of Go binaries 1 % smaller and take five times
+	// as long.
+	level       = 5
 	defaultMode = fileMode(0o644)
 )
 
@@ -81,15 +83,30 @@ func packCommand(args []string, stdout io.Writer) error {
 	if err := readRequest(args, &request); err != nil {
 		return err
 	}
-	written := []packed{}
-	for _, wanted := range request {
-		done, err := pack(wanted)
-		if err != nil {
-			return fmt.Errorf("pack %s: %w", wanted.Out, err)
-		}
-		written = append(written, done)
+	written, err := packAll(request)
+	if err != nil {
+		return err
 	}
 	return printJSON(stdout, written)
+}
+
+// packAll writes the archives side by side, as many as there are processors.
+func packAll(request packRequest) ([]packed, error) {
+	written, errs := make([]packed, len(request)), make([]error, len(request))
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var all sync.WaitGroup
+	for i, wanted := range request {
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			var err error
+			if written[i], err = pack(wanted); err != nil {
+				errs[i] = fmt.Errorf("pack %s: %w", wanted.Out, err)
+			}
+		})
+	}
+	all.Wait()
+	return written, errors.Join(errs...)
 }
 
 // pack writes one archive. It appears under its name only when it is whole.

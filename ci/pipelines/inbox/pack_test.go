@@ -110,7 +110,7 @@ func TestPackBytesStayTheSame(t *testing.T) {
 	}
 	tgz, _ := packAs(t, kindTarGz, inputs(t))
 	zipped, _ := packAs(t, kindZip, inputs(t))
-	assert.Equal(t, "220969cc8590d7da7214ecb22238a2e7591c6f971110c49921a71b53ecd4ef28", tgz.SHA256)
+	assert.Equal(t, "81a473ee907a8f219b5c479f91f7654fd032552a39c425eae463a40c4bb96d55", tgz.SHA256)
 	assert.Equal(t, "3610e9a23512eb9d45603b1a5293822ce6571e36e7e00351e5764ee815429a37", zipped.SHA256)
 }
 
@@ -147,15 +147,16 @@ func TestPackLeavesNothingBehindWhenItFails(t *testing.T) {
 func TestPackCommand(t *testing.T) {
 	dir, files := t.TempDir(), inputs(t)
 	request := filepath.Join(dir, "request.json")
-	body := fmt.Sprintf(`[{"kind":"tar.gz","out":%q,"mtime":1,"files":[{"from":%q,"name":"a","mode":"0755"},{"from":%q,"name":"b","mode":420}]}]`,
-		dir+"/a.tgz", files[0].From, files[1].From)
+	body := fmt.Sprintf(`[{"kind":"tar.gz","out":%q,"mtime":1,"files":[{"from":%q,"name":"a","mode":"0755"},{"from":%q,"name":"b","mode":420}]},{"kind":"zip","out":%q}]`,
+		dir+"/a.tgz", files[0].From, files[1].From, dir+"/b.zip")
 	require.NoError(t, os.WriteFile(request, []byte(body), 0o644))
 	var stdout bytes.Buffer
 	require.NoError(t, dispatch([]string{"pack", request}, &stdout, io.Discard))
 	var done []packed
 	require.NoError(t, json.Unmarshal(stdout.Bytes(), &done))
-	require.Len(t, done, 1)
+	require.Len(t, done, 2)
 	assert.Equal(t, dir+"/a.tgz", done[0].Out)
+	assert.Equal(t, dir+"/b.zip", done[1].Out, "in the order of the request")
 	assert.FileExists(t, dir+"/a.tgz")
 }
 

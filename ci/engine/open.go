@@ -57,7 +57,6 @@ func (o Options) try(ctx context.Context, choice Choice, before []Attempt) (*Ses
 			return nil, err
 		}
 		choice.Reason = name + " answers"
-		choice.Address = "image+" + name + "://" // the CLI knows the image of its own version
 	case Embedded:
 		address, cli, err := o.Own(ctx)
 		if err != nil {
@@ -74,7 +73,7 @@ func (o Options) try(ctx context.Context, choice Choice, before []Attempt) (*Ses
 		return nil, err
 	}
 	if choice.Kind == Runtime {
-		return dial(ctx, Choice{Kind: Runtime, Reason: choice.Reason}, cli, o.Environ)
+		return dial(ctx, choice, cli, o.Environ) // without an address: the CLI knows the image of its own version
 	}
 	session, err := dial(ctx, choice, cli, o.Environ)
 	if err != nil {
@@ -101,12 +100,15 @@ func pinned(output string) bool {
 	return len(fields) > 1 && fields[1] == "v"+engineconn.CLIVersion
 }
 
+// runtimes are the commands of the container runtimes that the CLI can start the engine image with.
+var runtimes = []string{"docker", "podman", "nerdctl"}
+
 var errNoRuntime = errors.New("no container runtime answers")
 
 // answeringRuntime finds a container runtime whose daemon answers.
 func answeringRuntime(ctx context.Context) (string, error) {
 	var silent []string
-	for _, name := range []string{"docker", "podman", "nerdctl"} {
+	for _, name := range runtimes {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			continue

@@ -1,9 +1,45 @@
 package pipelines
 
 import (
+	"path"
 	"strconv"
 	"strings"
+
+	"dagger.io/dagger"
+
+	"github.com/slipway-ci/slipway/ci/report"
 )
+
+// coveragePage is a profile as a web page, made by go tool cover; nil without a profile.
+func (s Stages) coveragePage(profile string) *dagger.File {
+	if profile == "" {
+		return nil
+	}
+	dirs := report.Dirs{}
+	for _, m := range s.Project.Modules {
+		dirs[m.Path] = m.Dir
+	}
+	return s.buildRoot().
+		WithMountedDirectory(sourceDir, s.made.source()).
+		WithNewFile(requestDir+"/coverage.out", byPath(profile, dirs)).
+		WithExec([]string{"go", "tool", "cover", "-html=" + requestDir + "/coverage.out", "-o", outDir + "/coverage.html"}).
+		File(outDir + "/coverage.html")
+}
+
+// byPath names the files of a profile by their path instead of by import path, so that one page can show several modules.
+func byPath(profile string, dirs report.Dirs) string {
+	lines := strings.Split(profile, "\n")
+	for i, line := range lines {
+		colon := strings.LastIndexByte(line, ':')
+		if colon < 0 || strings.HasPrefix(line, "mode:") {
+			continue
+		}
+		if dir, ok := dirs.Dir(path.Dir(line[:colon])); ok {
+			lines[i] = path.Join(sourceDir, dir, path.Base(line[:colon])) + line[colon:]
+		}
+	}
+	return strings.Join(lines, "\n")
+}
 
 // joinProfiles makes one coverage profile of several: they share the mode line.
 func joinProfiles(profiles []string) string {

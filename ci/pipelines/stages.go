@@ -42,8 +42,8 @@ type made struct {
 
 // New returns the stages of a project.
 func New(c Config) Stages {
-	s := Stages{Config: c, slots: make(chan struct{}, max(1, c.Jobs))}
-	s.made = &made{
+	s := Stages{Config: c, slots: make(chan struct{}, max(1, c.Jobs)), made: &made{}}
+	*s.made = made{
 		base:   sync.OnceValue(s.toolchain),
 		tests:  sync.OnceValue(s.testRoot),
 		inbox:  sync.OnceValue(s.buildInbox),

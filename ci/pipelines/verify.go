@@ -21,9 +21,10 @@ const testLimit = 60 * time.Minute
 // Verdict is what verify found.
 type Verdict struct {
 	Tests    report.Tests
-	Coverage float64        // percent of statements over all modules; negative when not measured
-	Profile  string         // the coverage profile of all modules, as go tool cover reads it
-	HTML     []*dagger.File // one page for each module with tests, in the order of the modules
+	Coverage float64      // percent of statements over all modules; negative when not measured
+	Profile  string       // the coverage profile of all modules, as go tool cover reads it
+	Page     *dagger.File // the profile as a web page; nil when there is none
+	Vulns    Vulns
 	Failed   bool
 }
 
@@ -31,7 +32,7 @@ type Verdict struct {
 // what is wrong with the project is in the verdict and in the report. skip names checks to leave out.
 func (s Stages) Verify(ctx context.Context, skip []string) (Verdict, error) {
 	stage := s.Report.Stage("verify")
-	v := verifier{Stages: s, stage: stage, skip: set(skip), tests: make([]testOutcome, len(s.Project.Modules))}
+	v := verifier{Stages: s, stage: stage, skip: set(skip), tests: make([]testOutcome, len(s.Project.Modules)), vulns: &vulnCollector{}}
 	group, ctx := errgroup.WithContext(ctx)
 	for i, m := range s.Project.Modules {
 		group.Go(func() (err error) {
@@ -66,13 +67,13 @@ type verifier struct {
 	stage *report.StageRecorder
 	skip  map[string]bool
 	tests []testOutcome
+	vulns *vulnCollector
 }
 
 // testOutcome is what the tests of one module came to.
 type testOutcome struct {
 	tests   report.Tests
 	profile string
-	html    *dagger.File
 }
 
 // step opens a step; in a project of several modules its name says which.
@@ -213,6 +214,7 @@ func (v verifier) judgeVulnerabilities(ctx context.Context, step *report.StepRec
 	if err != nil {
 		return v.engineFailure(step, "vulnerabilities", err)
 	}
+	v.vulns.add(found)
 	result := o.result("")
 	if len(found) == 0 {
 		step.Done(result)
@@ -302,9 +304,6 @@ func (v verifier) covered(ctx context.Context, m project.Module, step *report.St
 		return got, v.engineFailure(step, "read the coverage", explain(err))
 	}
 	got.profile = profile
-	got.html = o.After.
-		WithExec([]string{"go", "tool", "cover", "-html=" + resultDir + "/coverage.out", "-o", outDir + "/coverage.html"}).
-		File(outDir + "/coverage.html")
 	step.Done(result)
 	return got, nil
 }
@@ -318,12 +317,13 @@ func (v verifier) verdict() Verdict {
 		runs = append(runs, t.tests)
 		if t.profile != "" {
 			profiles = append(profiles, t.profile)
-			all.HTML = append(all.HTML, t.html)
 		}
 	}
 	all.Tests = report.JoinTests(runs...)
 	all.Profile = joinProfiles(profiles)
 	all.Coverage = coverage(all.Profile)
+	all.Page = v.coveragePage(all.Profile)
+	all.Vulns = v.vulns.value(v.Machine.VulnDB)
 	if min := v.Project.Verify.Coverage.Min; min > 0 && all.Coverage >= 0 && all.Coverage < min {
 		v.stage.Fail(report.Failure{Title: fmt.Sprintf("coverage is %.1f %%, the project asks for %.1f %%", all.Coverage, min), Next: "add tests, or lower verify.coverage.min"})
 	}

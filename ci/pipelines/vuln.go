@@ -8,6 +8,7 @@ import (
 	"path"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slipway-ci/slipway/ci/project"
@@ -17,6 +18,37 @@ import (
 // VulnDB is the vulnerability database as the machine sees it. Modified is its version; empty when it could not be read,
 // and then Why says so.
 type VulnDB struct{ URL, Modified, Why string }
+
+// Vulns is what is known about vulnerabilities: the content of dist/reports/vuln.json.
+type Vulns struct {
+	Checked  bool             `json:"checked"`
+	Why      string           `json:"why,omitempty"`      // it was not checked
+	Database string           `json:"database,omitempty"` // its version
+	Findings []report.Finding `json:"findings"`
+}
+
+// vulnCollector gathers the findings of all modules.
+type vulnCollector struct {
+	mu       sync.Mutex
+	checked  bool
+	findings []report.Finding
+}
+
+func (c *vulnCollector) add(found []report.Finding) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checked = true
+	c.findings = append(c.findings, found...)
+}
+
+func (c *vulnCollector) value(db VulnDB) Vulns {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.checked {
+		return Vulns{Why: db.Why, Findings: []report.Finding{}}
+	}
+	return Vulns{Checked: true, Database: db.Modified, Findings: append([]report.Finding{}, c.findings...)}
+}
 
 // reachable reads the output of govulncheck -json: the vulnerabilities whose code the program calls, without those that the
 // project accepts. An acceptance that has run out counts no more.

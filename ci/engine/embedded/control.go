@@ -16,7 +16,7 @@ const (
 )
 
 // controlPatience is how long a supervisor may take to answer. It does nothing else, so that is long.
-const controlPatience = 20 * time.Second
+const controlPatience = 5 * time.Second
 
 type controlRequest struct {
 	Op string `json:"op"`

@@ -81,8 +81,8 @@ func start(ctx context.Context, opts Options) (Endpoint, error) {
 
 // startLocked builds and starts; the caller holds the start lock.
 func startLocked(ctx context.Context, opts Options, l layout) (Endpoint, error) {
-	if err := awaitEnd(ctx, opts, l); err != nil {
-		return Endpoint{}, err
+	if endpoint, joined, err := settle(ctx, opts, l); joined || err != nil {
+		return endpoint, err
 	}
 	parts, err := build(ctx, opts)
 	if err != nil {
@@ -102,18 +102,35 @@ func startLocked(ctx context.Context, opts Options, l layout) (Endpoint, error) 
 	return Endpoint{Address: l.address(), CLI: parts.cli, Version: Version, Started: true, Built: parts.built}, nil
 }
 
-// awaitEnd waits for an engine that is stopping, and ends one that does not answer at all.
-func awaitEnd(ctx context.Context, opts Options, l layout) error {
-	if free, err := free(l.supervisorLock()); free || err != nil {
-		return err
+// silences is how many times a supervisor may fail to answer before it counts as wedged.
+const silences = 3
+
+// settle waits until an engine that is on its way up or down has arrived. joined means that it runs and answers; else
+// there is none any more. One whose supervisor does not answer at all is ended.
+func settle(ctx context.Context, opts Options, l layout) (endpoint Endpoint, joined bool, err error) {
+	var told Phase
+	for silent := 0; silent < silences; {
+		if free, err := free(l.supervisorLock()); free || err != nil {
+			return Endpoint{}, false, err
+		}
+		state, err := ask(ctx, l.controlSocket(), opStatus)
+		if err != nil {
+			silent++
+		}
+		if err == nil && state.Phase == PhaseRunning {
+			endpoint, err := join(ctx, opts)
+			return endpoint, true, err
+		}
+		if err == nil && state.Phase != told {
+			told = state.Phase
+			opts.progress("waiting for an engine that is " + string(told))
+		}
+		if err := pause(ctx, 2*lockPoll); err != nil {
+			return Endpoint{}, false, fmt.Errorf("wait for the engine: %w", err)
+		}
 	}
-	state, err := ask(ctx, l.controlSocket(), opStatus)
-	if err != nil || state.Phase != PhaseStopping {
-		opts.progress("the engine that runs does not answer: ending it")
-		return forceEnd(ctx, l)
-	}
-	opts.progress("waiting for the last engine to stop")
-	return waitFree(ctx, l, endPatience)
+	opts.progress("the engine that runs does not answer: ending it")
+	return Endpoint{}, false, forceEnd(ctx, l)
 }
 
 // waitFree waits until supervisor and engine have gone.
@@ -199,11 +216,11 @@ func hostCAs(getenv func(string) string) []byte {
 const leastSpace = 1 << 30
 
 func enoughSpace(dir string) error {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err != nil {
-		return fmt.Errorf("measure free space: %w", err)
+	have, err := freeSpace(dir)
+	if err != nil {
+		return err
 	}
-	if have := int64(stat.Bavail) * stat.Bsize; have < leastSpace {
+	if have < leastSpace {
 		return fmt.Errorf("disk full: the engine needs 1 GB to start, %s has %d MB: free some, or run: slipway engine prune", dir, have>>20)
 	}
 	return nil

@@ -72,7 +72,6 @@ func engineEnv(getenv func(string) string) []string {
 	env := []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root",
-		"XDG_CONFIG_HOME=/root/.config",
 		"SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
 		"DO_NOT_TRACK=1",
 		"DAGGER_NO_NAG=1",

@@ -185,14 +185,18 @@ func bindDevice(source, target string) error {
 	return nil
 }
 
+// engineConfigPath is where the engine of this version reads its configuration; without one it lets every container ask for
+// all privileges.
+const engineConfigPath = "etc/dagger/engine.json"
+
 // writeSettings writes what belongs to this start: names, roots of trust, the engine's configuration.
 func writeSettings(root string, l launch) error {
 	resolv, _ := os.ReadFile("/etc/resolv.conf")
 	hosts, _ := os.ReadFile("/etc/hosts")
 	files := map[string]string{
-		"etc/resolv.conf":                 resolvConf(string(resolv)),
-		"etc/hosts":                       hostsFile(string(hosts)),
-		"root/.config/dagger/engine.json": string(l.Config),
+		"etc/resolv.conf": resolvConf(string(resolv)),
+		"etc/hosts":       hostsFile(string(hosts)),
+		engineConfigPath:  string(l.Config),
 	}
 	if len(l.CAs) > 0 {
 		files["etc/ssl/certs/ca-certificates.crt"] = string(l.CAs)

@@ -146,9 +146,11 @@ func writeIdentity(lock *os.File) error {
 	if err := lock.Truncate(0); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(lock, "%d %d\n", os.Getpid(), started)
+	_, err = lock.WriteString(identity(os.Getpid(), started))
 	return err
 }
+
+func identity(pid int, started uint64) string { return fmt.Sprintf("%d %d\n", pid, started) }
 
 func parseIdentity(text string) (pid int, started uint64, err error) {
 	if _, err := fmt.Sscan(text, &pid, &started); err != nil {

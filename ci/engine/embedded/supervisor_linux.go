@@ -176,7 +176,7 @@ func (s *supervisor) handle(op string) State {
 		s.stopping()
 	}
 	state := s.state
-	if state.Engine != 0 {
+	if op == opStatus && state.Engine != 0 {
 		state.Connections, _ = connections(state.Engine)
 	}
 	return state

@@ -1,0 +1,45 @@
+package ship
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/target"
+)
+
+// narrow leaves only the targets that the command line asks for. Each app keeps those of its own that are asked for; one
+// that no app has is an error, because nothing would be built for it.
+func narrow(p *project.Project, wanted []target.Target) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	built := map[target.Target]bool{}
+	var offered []string
+	for i := range p.Apps {
+		var kept []target.Target
+		for _, t := range p.Apps[i].Targets {
+			offered = append(offered, t.String())
+			if contains(wanted, t) {
+				kept = append(kept, t)
+				built[t] = true
+			}
+		}
+		p.Apps[i].Targets = kept
+	}
+	for _, t := range wanted {
+		if !built[t] {
+			return &UsageError{fmt.Sprintf("--target %s: no app is built for it; there is %s", t, strings.Join(offered, ", "))}
+		}
+	}
+	return nil
+}
+
+func contains(list []target.Target, t target.Target) bool {
+	for _, each := range list {
+		if each == t {
+			return true
+		}
+	}
+	return false
+}

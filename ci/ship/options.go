@@ -1,0 +1,145 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/slipway-ci/slipway/ci/engine"
+	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/report"
+	"github.com/slipway-ci/slipway/ci/target"
+)
+
+// PinnedGo is the Go release of this version of Slipway: projects that do not ask for a newer one are built with it.
+const PinnedGo = "1.26.8"
+
+// Verb says how far a run goes. Each stage brings what it needs.
+type Verb string
+
+// The verbs, in the order in which they go further.
+const (
+	Verify  Verb = "verify"
+	Build   Verb = "build"
+	Package Verb = "package"
+	Image   Verb = "image"
+	Smoke   Verb = "smoke"
+	Ship    Verb = "ship"
+)
+
+// Options says what to ship and how. The zero value ships the working directory with an engine that is found.
+type Options struct {
+	Source  string          // directory of the project; "" is the working directory
+	Config  string          // "" is slipway.yaml in Source, if it is there
+	Dist    string          // "" is dist in Source
+	Engine  string          // auto (or ""), docker, embedded, or an address
+	Targets []target.Target // build only these; empty: all
+	Skip    []string        // checks of verify to leave out
+	NoCache bool            // run everything, replay nothing
+
+	Cache   string              // Slipway's directory in the user's cache; "" is the default
+	Getenv  func(string) string // nil is os.Getenv
+	Environ []string            // nil is os.Environ()
+	Slipway string              // version of the program, for the report
+}
+
+// settled returns the options with all defaults filled in.
+func (o Options) settled() (Options, error) {
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
+	var err error
+	if o.Source, err = filepath.Abs(or(o.Source, ".")); err != nil {
+		return o, fmt.Errorf("find the source directory: %w", err)
+	}
+	if o.Dist, err = filepath.Abs(or(o.Dist, filepath.Join(o.Source, "dist"))); err != nil {
+		return o, fmt.Errorf("find the output directory: %w", err)
+	}
+	if o.Cache == "" {
+		o.Cache, err = CacheDir(o.Getenv)
+	}
+	return o, err
+}
+
+// CacheDir is where Slipway keeps what it makes once for each user: SLIPWAY_CACHE, or slipway in the user's cache.
+func CacheDir(getenv func(string) string) (string, error) {
+	if dir := getenv("SLIPWAY_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the user's cache directory: %w; set SLIPWAY_CACHE", err)
+	}
+	return filepath.Join(dir, "slipway"), nil
+}
+
+// UsageError says that the command was called in a way that cannot be meant.
+type UsageError struct{ Message string }
+
+func (e *UsageError) Error() string { return e.Message }
+
+// Exit codes: they are the command's contract (docs/layout.md).
+const (
+	ExitOK          = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitNoEngine    = 3
+	ExitInterrupted = 130
+)
+
+// ExitCode is the exit code of a run: its error first, else what the report says.
+func ExitCode(ctx context.Context, run report.Run, err error) int {
+	var (
+		config      *project.ConfigError
+		source      *project.SourceError
+		usage       *UsageError
+		unavailable *engine.UnavailableError
+		lacking     *LackingError
+	)
+	switch {
+	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return ExitInterrupted
+	case errors.As(err, &config), errors.As(err, &source), errors.As(err, &usage):
+		return ExitUsage
+	case errors.As(err, &unavailable), errors.As(err, &lacking):
+		return ExitNoEngine
+	case err != nil:
+		return ExitFailed
+	}
+	return run.ExitCode
+}
+
+// LackingError says that the machine lacks something that a run needs.
+type LackingError struct{ Cause error }
+
+func (e *LackingError) Error() string { return e.Cause.Error() }
+func (e *LackingError) Unwrap() error { return e.Cause }
+
+// jobs is how many commands run at once: one for each core, as long as each has two gigabytes of memory.
+func jobs(cores int, memoryMiB int) report.Parallel {
+	const perJob = 2048
+	p := report.Parallel{Cores: cores, MemoryMiB: memoryMiB, Jobs: cores, Why: fmt.Sprintf("one for each of %d cores", cores)}
+	if byMemory := memoryMiB / perJob; memoryMiB > 0 && byMemory < cores {
+		p.Jobs = max(1, byMemory)
+		p.Why = fmt.Sprintf("%d MiB of memory, %d MiB each", memoryMiB, perJob)
+	}
+	return p
+}
+
+func runID(now time.Time) string { return fmt.Sprintf("%x-%x", now.UnixNano(), os.Getpid()) }
+
+func hostArch() string { return runtime.GOARCH }
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,173 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway"
+	"github.com/slipway-ci/slipway/ci/debian"
+	"github.com/slipway-ci/slipway/ci/engine"
+	"github.com/slipway-ci/slipway/ci/engine/embedded"
+	"github.com/slipway-ci/slipway/ci/pipelines"
+	"github.com/slipway-ci/slipway/ci/report"
+	"github.com/slipway-ci/slipway/ci/rootfs"
+)
+
+// prepare opens the engine and makes the root filesystems, all at once: on a new machine each takes its time.
+func (r *run) prepare(ctx context.Context) error {
+	stage := r.report.Stage("prepare")
+	config := pipelines.Config{Project: r.project, Report: r.report, NoCache: r.options.NoCache, RunID: r.id, Started: r.started, Slipway: r.options.Slipway}
+	var dbOnce sync.WaitGroup
+	var db pipelines.VulnDB
+	dbOnce.Go(func() { db = vulnDB(ctx, r.options.Getenv) })
+
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.openEngine(groupCtx, stage) })
+	group.Go(func() (err error) {
+		config.Toolchain, err = r.rootfs(groupCtx, stage, "Go "+r.project.Go.Version, func(ctx context.Context, o rootfs.Options) (string, error) {
+			return rootfs.Toolchain(ctx, o, r.project.Go.Version, hostArch())
+		})
+		return err
+	})
+	if r.needsTests() {
+		group.Go(func() (err error) {
+			config.TestRoot, config.NoTestRoot, err = r.testRoot(groupCtx, stage)
+			return err
+		})
+	}
+	if r.needsImages() {
+		group.Go(func() (err error) {
+			r.from, err = r.imageSource(groupCtx, stage)
+			return err
+		})
+	}
+	group.Go(func() error {
+		config.Machine = machine(groupCtx, r.options)
+		return nil
+	})
+	err := group.Wait()
+	dbOnce.Wait()
+	if err != nil {
+		return err
+	}
+	stage.Done("")
+	parallel := jobs(available())
+	r.report.Parallel(parallel)
+	config.Machine.VulnDB, config.Client, config.Jobs = db, r.session.Client, parallel.Jobs
+	r.stages = pipelines.New(config)
+	return nil
+}
+
+func (r *run) needsTests() bool {
+	for _, app := range r.project.Apps {
+		if app.Build.CGO {
+			return true
+		}
+	}
+	return r.verb == Verify || r.verb == Ship
+}
+
+func (r *run) needsImages() bool {
+	if r.verb != Image && r.verb != Smoke && r.verb != Ship {
+		return false
+	}
+	for _, app := range r.project.Apps {
+		if app.Image.Enabled {
+			return true
+		}
+	}
+	return false
+}
+
+// openEngine finds or starts the engine and says which one and why.
+func (r *run) openEngine(ctx context.Context, stage *report.StageRecorder) error {
+	step := stage.Step("engine")
+	own := EmbeddedOptions(r.options.Cache, r.options.Getenv, step.Progress)
+	session, err := engine.Open(ctx, engine.Options{
+		Want: r.options.Engine, Getenv: r.options.Getenv, Environ: r.options.Environ, Progress: step.Progress,
+		Own: func(ctx context.Context) (address, cli string, err error) {
+			endpoint, err := embedded.Ensure(ctx, own)
+			return endpoint.Address, endpoint.CLI, err
+		},
+		BuildCLI: func(ctx context.Context) (string, error) {
+			dir, err := embedded.Tools(ctx, own)
+			return filepath.Join(dir, "dagger"), err
+		},
+	})
+	if err != nil {
+		step.Cancel()
+		return err
+	}
+	r.session = session
+	r.report.Engine(report.Engine{Kind: string(session.Choice.Kind), Address: session.Choice.Address, Version: session.Version, Reason: session.Choice.Reason})
+	step.Done(report.Result{Summary: fmt.Sprintf("%s, %s: %s", session.Version, session.Choice.Kind, session.Choice.Reason)})
+	return nil
+}
+
+// EmbeddedOptions is how the users' embedded engine is set up.
+func EmbeddedOptions(cache string, getenv func(string) string, progress func(string)) embedded.Options {
+	return embedded.Options{Cache: cache, Getenv: getenv, Progress: progress}
+}
+
+// rootfs makes one root filesystem, shown as a step.
+func (r *run) rootfs(ctx context.Context, stage *report.StageRecorder, name string, build func(context.Context, rootfs.Options) (string, error)) (string, error) {
+	step := stage.Step(name)
+	file, err := build(ctx, rootfs.Options{Cache: r.options.Cache, Environ: r.options.Environ, Progress: step.Progress})
+	if err != nil {
+		step.Cancel()
+		var toolchain *rootfs.ToolchainError
+		if errors.As(err, &toolchain) {
+			return "", &LackingError{Cause: err}
+		}
+		return "", err
+	}
+	step.Done(report.Result{})
+	return file, nil
+}
+
+// testRoot makes the Debian root for tests. A machine that cannot have one still tests, without the race detector, unless an
+// app needs a C compiler.
+func (r *run) testRoot(ctx context.Context, stage *report.StageRecorder) (file, why string, err error) {
+	step := stage.Step("test root")
+	file, err = rootfs.Tests(ctx, rootfs.Options{Cache: r.options.Cache, Environ: r.options.Environ, Progress: step.Progress})
+	switch {
+	case err == nil:
+		step.Done(report.Result{Summary: "Debian with git, a C compiler and time zones"})
+		return file, "", nil
+	case ctx.Err() != nil || !errors.Is(err, debian.ErrUnavailable):
+		step.Cancel()
+		return "", "", err
+	}
+	why = strings.TrimPrefix(err.Error(), debian.ErrUnavailable.Error()+": ")
+	for _, app := range r.project.Apps {
+		if app.Build.CGO {
+			step.Cancel()
+			return "", "", &LackingError{Cause: fmt.Errorf("%s needs cgo, and there is no root with a C compiler: %w\n  fix: make setup, or apt-get install %s", app.Name, err, debian.Package)}
+		}
+	}
+	step.Done(report.Result{Status: report.NotChecked, Summary: "tests run without a system around them: " + why})
+	return "", why, nil
+}
+
+// imageSource reads Dockerfile.runtime and makes the base of the images.
+func (r *run) imageSource(ctx context.Context, stage *report.StageRecorder) (pipelines.ImageSource, error) {
+	text, own, err := pipelines.Dockerfile(r.project, slipway.DockerfileRuntime)
+	if err != nil {
+		return pipelines.ImageSource{}, err
+	}
+	why := "the built-in Dockerfile.runtime"
+	if own {
+		why = "the project's own"
+	}
+	r.report.Fact(report.Fact{What: "image", Value: "Dockerfile.runtime", Why: why})
+	file, err := r.rootfs(ctx, stage, "image base", func(ctx context.Context, o rootfs.Options) (string, error) {
+		return rootfs.Base(ctx, o, r.project.Go.Version, hostArch())
+	})
+	return pipelines.ImageSource{Dockerfile: text, Base: file}, err
+}

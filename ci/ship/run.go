@@ -1,0 +1,171 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway/ci/engine"
+	"github.com/slipway-ci/slipway/ci/pipelines"
+	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/report"
+)
+
+// Run carries out a verb and returns what happened. The observer is told while it happens; nil tells nobody. The error says
+// why the run could not be carried out; what is wrong with the project is in the report, and its exit code.
+func Run(ctx context.Context, verb Verb, options Options, observer report.Observer) (report.Run, error) {
+	started := time.Now()
+	options, err := options.settled()
+	if err != nil {
+		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitUsage}, err
+	}
+	p, err := project.Load(ctx, project.Options{
+		Source: options.Source, Config: options.Config, Dist: options.Dist, PinnedGo: PinnedGo, Getenv: options.Getenv,
+	})
+	if err != nil {
+		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err
+	}
+	if err := narrow(&p, options.Targets); err != nil {
+		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitUsage}, err
+	}
+	r := &run{
+		verb: verb, options: options, project: p, started: started, id: runID(started),
+		report: report.NewRecorder(opening(verb, options, p, started), observer, time.Now),
+	}
+	return r.carryOut(ctx)
+}
+
+// run is one run of a verb.
+type run struct {
+	verb    Verb
+	options Options
+	project project.Project
+	started time.Time
+	id      string
+	report  *report.Recorder
+	dist    *dist
+	session *engine.Session
+	stages  pipelines.Stages
+	from    pipelines.ImageSource
+}
+
+// carryOut does the work between the opening of the output directory and the report.
+func (r *run) carryOut(ctx context.Context) (report.Run, error) {
+	var err error
+	if r.dist, err = openDist(r.options.Dist, r.id); err != nil {
+		return r.report.Finish(ExitCode(ctx, report.Run{}, err)), err
+	}
+	defer r.dist.close()
+	err = r.prepare(ctx)
+	if err == nil {
+		err = r.work(ctx)
+	}
+	r.session.Close()
+	outcome := report.Run{ExitCode: r.failed()}
+	if err = r.interpret(ctx, err); err != nil {
+		outcome.ExitCode = ExitCode(ctx, outcome, err)
+	}
+	final := r.report.Finish(outcome.ExitCode)
+	return final, errors.Join(err, r.dist.writeRun(final))
+}
+
+// failed is the exit code that the report so far asks for.
+func (r *run) failed() int {
+	if len(r.report.Snapshot().Failures) > 0 {
+		return ExitFailed
+	}
+	return ExitOK
+}
+
+// interpret says in plain words what an error of the engine means.
+func (r *run) interpret(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case r.session != nil && engine.Died(err):
+		return &EngineDiedError{Cause: err}
+	}
+	return err
+}
+
+// EngineDiedError says that the engine ended in the middle of a run.
+type EngineDiedError struct{ Cause error }
+
+func (e *EngineDiedError) Error() string {
+	return fmt.Sprintf("the engine ended in the middle of the run (%v)\n  nothing was published; run the same command again: what was done is cached", e.Cause)
+}
+func (e *EngineDiedError) Unwrap() error { return e.Cause }
+
+// work runs the stages of the verb.
+func (r *run) work(ctx context.Context) error {
+	var verdict pipelines.Verdict
+	var built pipelines.Built
+	group, groupCtx := errgroup.WithContext(ctx)
+	if r.verb == Verify || r.verb == Ship {
+		group.Go(func() (err error) {
+			verdict, err = r.stages.Verify(groupCtx, r.options.Skip)
+			return errors.Join(err, r.dist.writeVerdict(ctx, r.report, verdict))
+		})
+	}
+	if r.verb != Verify {
+		group.Go(func() (err error) {
+			built, err = r.stages.Build(groupCtx, r.dist.staging)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil || verdict.Failed || built.Failed || r.verb == Verify || len(r.project.Apps) == 0 {
+		return err
+	}
+	return r.assemble(ctx, built)
+}
+
+// assemble makes archives and images of the binaries, publishes them to the output directory and tries the images.
+func (r *run) assemble(ctx context.Context, built pipelines.Built) error {
+	a := assembly{run: r, built: built}
+	group, groupCtx := errgroup.WithContext(ctx)
+	if r.verb == Package || r.verb == Ship {
+		group.Go(func() error { return a.pack(groupCtx) })
+	}
+	if r.verb == Image || r.verb == Smoke || r.verb == Ship {
+		group.Go(func() error { return a.images(groupCtx) })
+	}
+	if err := group.Wait(); err != nil || r.failed() != ExitOK {
+		return err
+	}
+	if err := a.publish(); err != nil {
+		return err
+	}
+	if r.verb == Smoke || r.verb == Ship {
+		return a.smoke(ctx)
+	}
+	return nil
+}
+
+// opening is what is known of a run before it starts.
+func opening(verb Verb, o Options, p project.Project, started time.Time) report.Run {
+	var facts []report.Fact
+	for _, reason := range p.Reasons {
+		if reason.What != "version" { // it is shown by itself
+			facts = append(facts, report.Fact{What: reason.What, Value: reason.Value, Why: reason.Why})
+		}
+	}
+	return report.Run{
+		Slipway: o.Slipway, Project: p.Name, Version: p.Version.Version, VersionWhy: p.Version.Reason, Commit: p.Version.Commit,
+		Dirty: p.Version.Dirty, Verb: string(verb), Dist: shown(o.Source, o.Dist), Started: started, Inferred: facts,
+	}
+}
+
+// shown is a path as people like to read it: relative to the source where it lies below it.
+func shown(base, path string) string {
+	rel, err := filepath.Rel(base, path)
+	if err != nil || !filepath.IsLocal(rel) {
+		return path
+	}
+	return rel
+}

@@ -1,0 +1,70 @@
+package command
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-ci/slipway/ci/engine"
+	"github.com/slipway-ci/slipway/ci/engine/embedded"
+	"github.com/slipway-ci/slipway/ci/ship"
+)
+
+// doctor shows each need of each engine choice, found or not, with the fix as a command to paste. It ends with exit code 3
+// when no engine can be had.
+func (a *app) doctor() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Show what each engine needs, what is missing, and the fix", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cache, err := ship.CacheDir(a.Getenv)
+			if err != nil {
+				return err
+			}
+			own := ship.EmbeddedOptions(cache, a.Getenv, func(string) {})
+			groups := engine.Diagnose(cmd.Context(), a.options.Engine, a.Getenv, func() []engine.Need {
+				return needs(embedded.Needs(cmd.Context(), own))
+			})
+			if a.flags.json {
+				err = printJSON(a.Stdout, groups)
+			} else {
+				err = a.showDiagnosis(groups)
+			}
+			if err == nil && !engine.Usable(groups) {
+				a.exit(ship.ExitNoEngine)
+				fmt.Fprintf(a.Stderr, "slipway: no engine can be used: see the fixes above (exit %d)\n", ship.ExitNoEngine)
+			}
+			return err
+		},
+	}
+}
+
+func needs(found []embedded.Need) []engine.Need {
+	list := make([]engine.Need, len(found))
+	for i, n := range found {
+		list[i] = engine.Need{Name: n.Name, Found: n.Found, Detail: n.Detail, Fix: n.Fix}
+	}
+	return list
+}
+
+func (a *app) showDiagnosis(groups []engine.Diagnosis) error {
+	table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	for i, g := range groups {
+		if i > 0 {
+			fmt.Fprintln(table, "\t\t\t")
+		}
+		verdict := "cannot be used"
+		if g.Usable {
+			verdict = "can be used"
+		}
+		fmt.Fprintf(table, "%s: %s\t\t\t\n", g.Engine, verdict)
+		for _, n := range g.Needs {
+			mark, fix := "ok", ""
+			if !n.Found {
+				mark, fix = "missing", n.Fix
+			}
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", mark, n.Name, n.Detail, fix)
+		}
+	}
+	return table.Flush()
+}

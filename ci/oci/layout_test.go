@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -191,7 +190,7 @@ func exported(t *testing.T, place string) string {
 	file, err := os.Create(out)
 	require.NoError(t, err)
 	archive := tar.NewWriter(file)
-	require.NoError(t, archive.AddFS(os.DirFS(place).(fs.FS)))
+	require.NoError(t, archive.AddFS(os.DirFS(place)))
 	require.NoError(t, archive.WriteHeader(&tar.Header{Name: "manifest.json", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}))
 	require.NoError(t, archive.Close())
 	require.NoError(t, file.Close())

@@ -10,7 +10,7 @@ import (
 const (
 	goRoot     = "/usr/local/go"
 	home       = "/home/slipway"
-	moduleDir  = home + "/go/pkg/mod"
+	goPath     = home + "/go" // modules and what the checksum database said of them
 	buildCache = home + "/.cache/go-build"
 	lintCache  = home + "/.cache/staticcheck"
 	sourceDir  = report.SourceRoot
@@ -26,14 +26,14 @@ const owner = "1000:1000"
 
 // volumes are the caches that live in the engine from run to run. The go command locks them itself, so they are shared.
 var volumes = map[string]string{
-	moduleDir:  "slipway-go-mod-v1",
+	goPath:     "slipway-go-path-v1",
 	buildCache: "slipway-go-build-v1",
 	lintCache:  "slipway-staticcheck-v1",
 }
 
 // withCaches mounts the cache volumes.
 func (s Stages) withCaches(c *dagger.Container) *dagger.Container {
-	for _, path := range []string{moduleDir, buildCache, lintCache} {
+	for _, path := range []string{goPath, buildCache, lintCache} {
 		c = c.WithMountedCache(path, s.Client.CacheVolume(volumes[path]), dagger.ContainerWithMountedCacheOpts{
 			Owner: owner, Sharing: dagger.CacheSharingModeShared,
 		})

@@ -38,7 +38,7 @@ func (s Stages) settled(root *dagger.Container) *dagger.Container {
 	c := root.
 		WithNewFile("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nslipway:x:1000:1000:slipway:"+home+":/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n").
 		WithNewFile("/etc/group", "root:x:0:\nslipway:x:1000:\nnogroup:x:65534:\n").
-		WithDirectory(home, empty, mine).
+		WithDirectory(home, empty.WithNewDirectory(".cache", dagger.DirectoryWithNewDirectoryOpts{Permissions: 0o755}), mine).
 		WithDirectory(outDir, empty, mine).
 		WithDirectory(resultDir, empty, mine)
 	c = s.withCaches(c)
@@ -58,7 +58,7 @@ var goEnv = [][2]string{
 	{"PATH", goRoot + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 	{"HOME", home},
 	{"USER", "slipway"},
-	{"GOPATH", home + "/go"},
+	{"GOPATH", goPath},
 	{"GOCACHE", buildCache},
 	{"STATICCHECK_CACHE", lintCache},
 	{"GOTOOLCHAIN", "local"},

@@ -114,6 +114,24 @@ func (s Stages) replayOrRun(ctx context.Context, limit time.Duration, c *dagger.
 	return o, nil
 }
 
+// CommandError is a command in a container that failed and that no step expected to: a tool that could not be built, an image
+// that could not be assembled.
+type CommandError struct {
+	Command  []string
+	ExitCode int
+	Output   string
+	cause    error
+}
+
+func (e *CommandError) Error() string {
+	text := fmt.Sprintf("%s: exit code %d", strings.Join(e.Command, " "), e.ExitCode)
+	if e.Output != "" {
+		text += ": " + e.Output
+	}
+	return text
+}
+func (e *CommandError) Unwrap() error { return e.cause }
+
 // explain turns an error of the SDK into one that says what the container printed: ExecError.Error() keeps that to itself.
 func explain(err error) error {
 	var exec *dagger.ExecError
@@ -124,8 +142,5 @@ func explain(err error) error {
 	if said == "" {
 		said = strings.TrimSpace(exec.Stdout)
 	}
-	if said == "" {
-		return fmt.Errorf("%s: exit code %d", strings.Join(exec.Cmd, " "), exec.ExitCode)
-	}
-	return fmt.Errorf("%s: exit code %d: %s", strings.Join(exec.Cmd, " "), exec.ExitCode, said)
+	return &CommandError{Command: exec.Cmd, ExitCode: exec.ExitCode, Output: said, cause: err}
 }

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -79,7 +80,7 @@ type testOutcome struct {
 // step opens a step; in a project of several modules its name says which.
 func (v verifier) step(name string, m project.Module) *report.StepRecorder {
 	if len(v.Project.Modules) > 1 {
-		return v.stage.AppStep(m.Dir, name)
+		return v.stage.AppStep(moduleLabel(v.Project, m), name)
 	}
 	return v.stage.Step(name)
 }
@@ -109,6 +110,11 @@ func (v verifier) check(ctx context.Context, m project.Module, c check) error {
 	step := v.step(c.name, m)
 	step.Command(c.argv...)
 	o, err := v.run(ctx, v.checkContainer(m, c), c.argv...)
+	var broken *CommandError
+	if c.tool != nil && errors.As(err, &broken) {
+		v.unbuilt(step, c, broken)
+		return nil
+	}
 	if err != nil {
 		return v.engineFailure(step, c.name, err)
 	}
@@ -121,6 +127,27 @@ func (v verifier) check(ctx context.Context, m project.Module, c check) error {
 		return v.engineFailure(step, c.name, err)
 	}
 	return v.judge(ctx, step, m, c, o, output)
+}
+
+// unbuilt ends the step of a check whose tool cannot be built, as it happens without a network. Nothing was looked at, which
+// only a strict project takes for a failure.
+func (v verifier) unbuilt(step *report.StepRecorder, c check, broken *CommandError) {
+	if !v.Project.Verify.Strict {
+		step.Done(report.Result{Status: report.NotChecked, Summary: lastOf(report.Tail(broken.Output))})
+		return
+	}
+	step.Fail(report.Failure{
+		Title: c.name + " cannot be built", Command: broken.Command, ExitCode: broken.ExitCode, Tail: report.Tail(broken.Output),
+		Next: "see that the module proxy can be reached, or leave it out with --skip " + c.name,
+	})
+}
+
+// moduleLabel names a module in a step.
+func moduleLabel(p project.Project, m project.Module) string {
+	if m.Dir == "." {
+		return p.Name
+	}
+	return m.Dir
 }
 
 // checkContainer is where a check runs: with a C compiler when there is one, since packages may need cgo.

@@ -93,17 +93,23 @@ func startLocked(ctx context.Context, opts Options, l layout) (Endpoint, error) 
 		return Endpoint{}, err
 	}
 	opts.progress("starting the engine")
-	if err := spawnSupervisor(ctx, opts, launch); err != nil {
+	err = spawnSupervisor(ctx, opts, launch)
+	reset := wasReset(l.log())
+	if err != nil && databaseCrash(l.log()) {
+		reset = true
+		err = startAnew(ctx, opts, l, launch)
+	}
+	if err != nil {
 		return Endpoint{}, err
 	}
-	if wasReset(l.log()) {
+	if reset {
 		opts.progress("the engine's cache could not be read and was started anew: the next builds take longer")
 	}
 	return Endpoint{Address: l.address(), CLI: parts.cli, Version: Version, Started: true, Built: parts.built}, nil
 }
 
 // silences is how many times a supervisor may fail to answer before it counts as wedged.
-const silences = 3
+const silences = 2
 
 // settle waits until an engine that is on its way up or down has arrived. joined means that it runs and answers; else
 // there is none any more. One whose supervisor does not answer at all is ended.
@@ -242,6 +248,33 @@ func logTail(path string) string {
 func wasReset(log string) bool {
 	content, err := os.ReadFile(log)
 	return err == nil && strings.Contains(string(content), "resetting all local cache state")
+}
+
+// databaseCrash says whether the engine died in its database. It resets a cache whose database gives an error, but a
+// truncated file makes the library crash.
+func databaseCrash(log string) bool {
+	content, err := os.ReadFile(log)
+	if err != nil {
+		return false
+	}
+	text := string(content)
+	crashed := strings.Contains(text, "panic:") || strings.Contains(text, "fatal error:") || strings.Contains(text, "unexpected fault address")
+	return crashed && strings.Contains(text, "go.etcd.io/bbolt")
+}
+
+// startAnew does what the engine does with a cache that does not open: it removes it and starts. The directory has been
+// checked to hold nothing else.
+func startAnew(ctx context.Context, opts Options, l layout, launch launch) error {
+	if err := waitFree(ctx, l, previousEnds); err != nil {
+		return err
+	}
+	if err := openState(l.stateDir()); err != nil {
+		return err
+	}
+	if err := emptyDir(filepath.Join(l.stateDir(), stateRoot), 0o700); err != nil {
+		return fmt.Errorf("remove the cache that does not open: %w", err)
+	}
+	return spawnSupervisor(ctx, opts, launch)
 }
 
 func privileged() error {

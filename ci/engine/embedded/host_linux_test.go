@@ -116,6 +116,12 @@ type process struct {
 	started string
 }
 
+func (p process) inOtherNamespace() bool {
+	mine, _ := os.Readlink("/proc/self/ns/pid")
+	its, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", p.pid))
+	return err == nil && its != mine
+}
+
 type stat struct {
 	process
 	name   string

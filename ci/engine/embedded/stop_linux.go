@@ -22,6 +22,7 @@ func Stop(ctx context.Context, opts Options) error {
 		return err
 	}
 	l := opts.layout()
+	holder, _ := os.ReadFile(l.supervisorLock())
 	for attempt := 0; ; attempt++ {
 		free, err := free(l.supervisorLock())
 		if free || err != nil {
@@ -38,7 +39,26 @@ func Stop(ctx context.Context, opts Options) error {
 		}
 	}
 	opts.progress("waiting for the engine to stop")
-	return waitFree(ctx, l, endPatience)
+	return waitGone(ctx, l, holder)
+}
+
+// waitGone waits until the supervisor that the lock file named has gone. Another caller may have started the next one
+// already: that is not ours to wait for.
+func waitGone(ctx context.Context, l layout, holder []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, endPatience)
+	defer cancel()
+	for {
+		now, err := os.ReadFile(l.supervisorLock())
+		if err != nil || !bytes.Equal(now, holder) {
+			return nil //nolint:nilerr // the whole directory has gone
+		}
+		if free, err := free(l.supervisorLock()); err != nil || free {
+			return err
+		}
+		if pause(ctx, lockPoll) != nil {
+			return fmt.Errorf("the engine did not stop within %s, see %s", endPatience, l.log())
+		}
+	}
 }
 
 // Status says how the engine is. It never starts one.

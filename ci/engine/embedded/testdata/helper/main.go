@@ -6,12 +6,13 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 )
 
 func main() {
 	switch os.Args[1] {
 	case "wait":
-		select {}
+		<-time.After(time.Hour)
 	case "lookup":
 		addresses, err := net.LookupHost(os.Args[2])
 		fmt.Println(addresses, err)

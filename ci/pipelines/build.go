@@ -24,34 +24,42 @@ type Binary struct {
 	file   *dagger.File
 }
 
-// Built is what the build stage made: the binaries in the order of apps and targets.
+// Built is what the build stage made: the binaries in the order of apps and targets. Its stage is open until they are
+// exported, because only then are they proven to be what they must be.
 type Built struct {
 	Binaries []Binary
 	Failed   bool
+	stage    *report.StageRecorder
 }
 
-// Build builds every app for every target, each as its own cached layer, exports the binaries below out and checks that each
-// is what it must be. The error is about the engine; what does not compile is in the report.
-func (s Stages) Build(ctx context.Context, out string) (Built, error) {
+// Build builds every app for every target, each as its own cached layer. The error is about the engine; what does not compile
+// is in the report. What it made is in the engine until [Stages.Export].
+func (s Stages) Build(ctx context.Context) (Built, error) {
 	if len(s.Project.Apps) == 0 {
 		return Built{}, nil
 	}
 	stage := s.Report.Stage("build")
-	built, err := s.build(ctx, stage)
-	if err == nil && len(built) > 0 {
-		err = s.export(ctx, out, built)
+	binaries, failed, err := s.build(ctx, stage)
+	if err != nil || failed {
+		stage.Done(plural(len(binaries), "binary", "binaries"))
 	}
-	if err == nil {
-		checkBinaries(stage, s.Project, out, built)
-	}
-	failed := stage.Done(fmt.Sprintf("%d binaries", len(built))) == report.Failed
-	return Built{Binaries: built, Failed: failed}, err
+	return Built{Binaries: binaries, Failed: failed, stage: stage}, err
 }
 
-func (s Stages) build(ctx context.Context, stage *report.StageRecorder) ([]Binary, error) {
+// Export writes the binaries below out and checks that each is what it must be: format, machine, linking.
+func (s Stages) Export(ctx context.Context, built Built, out string) error {
+	if err := s.export(ctx, out, built.Binaries); err != nil {
+		return err
+	}
+	checkBinaries(built.stage, s.Project, out, built.Binaries)
+	built.stage.Done(plural(len(built.Binaries), "binary", "binaries"))
+	return nil
+}
+
+func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built []Binary, failed bool, err error) {
 	lists, err := s.inputs(ctx, s.Project.Apps)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var jobs []*buildJob
 	for i, app := range s.Project.Apps {
@@ -66,13 +74,13 @@ func (s Stages) build(ctx context.Context, stage *report.StageRecorder) ([]Binar
 		group.Go(func() error { return s.buildOne(ctx, job) })
 	}
 	err = group.Wait()
-	var built []Binary
 	for _, job := range jobs {
+		failed = failed || job.failed
 		if job.file != nil {
 			built = append(built, job.binary())
 		}
 	}
-	return built, err
+	return built, failed, err
 }
 
 // buildJob is one app for one target.
@@ -83,6 +91,7 @@ type buildJob struct {
 	verdict targetVerdict
 	step    *report.StepRecorder
 	file    *dagger.File
+	failed  bool
 }
 
 func (j *buildJob) binary() Binary {
@@ -102,6 +111,7 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
 		return s.engineFailure(job.step, "build "+job.target.String(), err)
 	}
 	if !o.ok() {
+		job.failed = true
 		job.step.Fail(s.buildFailure(ctx, job, o))
 		return nil
 	}
@@ -207,4 +217,11 @@ func appLabel(p project.Project, app project.App) string {
 		return ""
 	}
 	return app.Name
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -16,9 +16,19 @@ func (s Stages) testRoot() *dagger.Container {
 	if !s.HasTestRoot() {
 		return s.workshop(s.made.base())
 	}
-	debian := s.Client.Container().Import(s.Client.Host().File(s.TestRoot)).
+	debian := s.Client.Container().WithRootfs(s.unpacked(s.TestRoot)).
 		WithMountedDirectory(goRoot, s.made.base().Directory(goRoot))
 	return s.workshop(debian).WithEnvVariable("CGO_ENABLED", "1")
+}
+
+// unpacked is the root filesystem in a compressed tar file of the machine. It is unpacked as root, to keep the owners.
+func (s Stages) unpacked(file string) *dagger.Directory {
+	const archive, dir = "/slipway/root.tar.gz", "/rootfs"
+	return s.made.base().
+		WithMountedFile(inboxPath, s.made.inbox().File(outDir+"/inbox")).
+		WithMountedFile(archive, s.Client.Host().File(file)).
+		WithExec([]string{inboxPath, "untar", archive, dir}).
+		Directory(dir)
 }
 
 // buildRoot is the toolchain, ready to run commands in.

@@ -49,7 +49,7 @@ func (s Stages) Package(ctx context.Context, built Built, out string) ([]Archive
 	if _, err := tree.Export(ctx, out); err != nil {
 		return nil, fmt.Errorf("export the archives: %w", explain(err))
 	}
-	stage.Done(fmt.Sprintf("%d archives", len(archives)))
+	stage.Done(plural(len(archives), "archive", "archives"))
 	return archives, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ci/slipway/ci/oci"
 	"github.com/slipway-ci/slipway/ci/pipelines"
@@ -24,6 +25,23 @@ type assembly struct {
 	built    pipelines.Built
 	archives []pipelines.Archive
 	digests  map[string]v1.Hash // by app
+}
+
+// assemble builds the binaries and puts archives and images together from them, in the staging directory.
+func (a *assembly) assemble(ctx context.Context) (err error) {
+	if a.built, err = a.run.stages.Build(ctx); err != nil || a.built.Failed || len(a.built.Binaries) == 0 {
+		return err
+	}
+	verb := a.run.verb
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.run.stages.Export(ctx, a.built, a.run.dist.staging) })
+	if verb == Package || verb == Ship {
+		group.Go(func() error { return a.pack(ctx) })
+	}
+	if verb == Image || verb == Smoke || verb == Ship {
+		group.Go(func() error { return a.images(ctx) })
+	}
+	return group.Wait()
 }
 
 func (a *assembly) pack(ctx context.Context) (err error) {

@@ -102,40 +102,21 @@ func (e *EngineDiedError) Error() string {
 }
 func (e *EngineDiedError) Unwrap() error { return e.Cause }
 
-// work runs the stages of the verb.
+// work runs the stages of the verb. Verify and build do not wait for each other, nor do archives and images wait for verify:
+// all of it is staged, and published only when everything went well.
 func (r *run) work(ctx context.Context) error {
-	var verdict pipelines.Verdict
-	var built pipelines.Built
+	a := assembly{run: r}
 	group, groupCtx := errgroup.WithContext(ctx)
 	if r.verb == Verify || r.verb == Ship {
-		group.Go(func() (err error) {
-			verdict, err = r.stages.Verify(groupCtx, r.options.Skip)
+		group.Go(func() error {
+			verdict, err := r.stages.Verify(groupCtx, r.options.Skip)
 			return errors.Join(err, r.dist.writeVerdict(ctx, r.report, verdict))
 		})
 	}
-	if r.verb != Verify {
-		group.Go(func() (err error) {
-			built, err = r.stages.Build(groupCtx, r.dist.staging)
-			return err
-		})
+	if r.verb != Verify && len(r.project.Apps) > 0 {
+		group.Go(func() error { return a.assemble(groupCtx) })
 	}
-	if err := group.Wait(); err != nil || verdict.Failed || built.Failed || r.verb == Verify || len(r.project.Apps) == 0 {
-		return err
-	}
-	return r.assemble(ctx, built)
-}
-
-// assemble makes archives and images of the binaries, publishes them to the output directory and tries the images.
-func (r *run) assemble(ctx context.Context, built pipelines.Built) error {
-	a := assembly{run: r, built: built}
-	group, groupCtx := errgroup.WithContext(ctx)
-	if r.verb == Package || r.verb == Ship {
-		group.Go(func() error { return a.pack(groupCtx) })
-	}
-	if r.verb == Image || r.verb == Smoke || r.verb == Ship {
-		group.Go(func() error { return a.images(groupCtx) })
-	}
-	if err := group.Wait(); err != nil || r.failed() != ExitOK {
+	if err := group.Wait(); err != nil || r.failed() != ExitOK || len(a.built.Binaries) == 0 {
 		return err
 	}
 	if err := a.publish(); err != nil {

@@ -7,15 +7,16 @@
 //	inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] -- COMMAND [ARG…]
 //	inbox inputs REQUEST.json
 //	inbox pack REQUEST.json
+//	inbox untar ARCHIVE.tar.gz DIR
 //	inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]
 //
 // run stores what a command printed and how it ended, and exits 0 even if the
 // command failed: a failure is a result that can be read and cached like any
 // other. inputs lists the files that a build really reads. pack writes archives
 // whose bytes depend on their content only. smoke starts a service, asks its health
-// address until it is well, and stops it.
+// address until it is well, and stops it. untar unpacks a root filesystem.
 //
-// Each command prints one JSON document to stdout. Inbox itself exits 0, 1 if it
+// Each command but untar prints one JSON document to stdout. Inbox itself exits 0, 1 if it
 // could not do its work, and 2 if it was called wrongly.
 package main
 
@@ -30,6 +31,7 @@ import (
 const usage = `usage: inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] -- COMMAND [ARG…]
        inbox inputs REQUEST.json
        inbox pack REQUEST.json
+       inbox untar ARCHIVE.tar.gz DIR
        inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]`
 
 const (
@@ -57,6 +59,8 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		return inputsCommand(args[1:], stdout)
 	case "pack":
 		return packCommand(args[1:], stdout)
+	case "untar":
+		return untarCommand(args[1:])
 	case "smoke":
 		return smokeCommand(args[1:], stdout)
 	}

@@ -56,7 +56,7 @@ func (g goCommand) buildCgo(ctx context.Context, spec goLayer, dir, arch string)
 	if err := skeleton(root); err != nil {
 		return err
 	}
-	if err := (debian{work: apt, arch: arch, env: os.Environ()}).unpack(ctx, root, compilerPackages); err != nil {
+	if err := (debian{work: apt, arch: arch, env: inherited()}).unpack(ctx, root, compilerPackages); err != nil {
 		return err
 	}
 	orders := chrootOrders{

@@ -295,7 +295,7 @@ type parts struct {
 
 // build makes what is missing of the engine and its root.
 func build(ctx context.Context, opts Options) (parts, error) {
-	g, err := findGo(ctx, opts.Cache, os.Environ())
+	g, err := findGo(ctx, opts.Cache, inherited())
 	if err != nil {
 		return parts{}, err
 	}

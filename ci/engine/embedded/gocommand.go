@@ -151,3 +151,6 @@ func (g goLayer) install(work, dir string) error {
 	}
 	return nil
 }
+
+// inherited is the environment that a command of ours gets by itself: proxies, credentials' helpers, PATH.
+func inherited() []string { return exec.Command("go").Environ() }

@@ -47,7 +47,7 @@ func thisMachine(opts Options) machine {
 		filter:     tryFilter,
 		resolvConf: func() (string, error) { content, err := os.ReadFile("/etc/resolv.conf"); return string(content), err },
 		goCommand: func(ctx context.Context) (string, error) {
-			g, err := findGo(ctx, opts.Cache, os.Environ())
+			g, err := findGo(ctx, opts.Cache, inherited())
 			return g.Version, err
 		},
 		debian:   aptNeeded,

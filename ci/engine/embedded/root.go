@@ -43,7 +43,7 @@ func buildRoot(ctx context.Context, dir, arch string) error {
 	if err := skeleton(dir); err != nil {
 		return err
 	}
-	if err := (debian{work: work, arch: arch, env: os.Environ()}).unpack(ctx, dir, rootPackages); err != nil {
+	if err := (debian{work: work, arch: arch, env: inherited()}).unpack(ctx, dir, rootPackages); err != nil {
 		return err
 	}
 	return finishRoot(dir)

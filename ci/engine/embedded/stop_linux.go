@@ -101,7 +101,7 @@ func pruneRunning(ctx context.Context, l layout) error {
 	}
 	cmd := exec.CommandContext(ctx, record.CLI, "--silent", "query")
 	cmd.Stdin = strings.NewReader("{engine{localCache{prune}}}")
-	cmd.Env = append(os.Environ(), "_EXPERIMENTAL_DAGGER_RUNNER_HOST="+l.address(), "DO_NOT_TRACK=1", "DAGGER_NO_NAG=1")
+	cmd.Env = append(inherited(), "_EXPERIMENTAL_DAGGER_RUNNER_HOST="+l.address(), "DO_NOT_TRACK=1", "DAGGER_NO_NAG=1")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 )
 
@@ -12,7 +11,7 @@ func Tools(ctx context.Context, opts Options) (dir string, err error) {
 	if err := opts.validate(); err != nil {
 		return "", err
 	}
-	g, err := findGo(ctx, opts.Cache, os.Environ())
+	g, err := findGo(ctx, opts.Cache, inherited())
 	if err != nil {
 		return "", err
 	}

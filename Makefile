@@ -2,26 +2,26 @@
 
 ARGS ?=
 SLIPWAY = bin/slipway
-# What the machine must have beside Go, git and make: a tool that assembles Debian roots, and a C compiler for go test -race.
-COMMANDS = mmdebstrap gcc
-PACKAGES = mmdebstrap gcc libc6-dev
-
-.PHONY: ship verify build package image smoke test test-short setup doctor clean $(SLIPWAY)
+.PHONY: ship verify build package image smoke test test-short setup setup-test doctor clean $(SLIPWAY)
 
 ship verify build package image smoke doctor: setup $(SLIPWAY)
 	@$(SLIPWAY) $@ $(ARGS)
 
-test: setup $(SLIPWAY)
+test: setup setup-test $(SLIPWAY)
 	@hack/test $(ARGS)
 
 test-short:
 	go test -short ./...
 
-# Installs what is missing, and says so. It does nothing where nothing is missing.
-setup:
-	@hack/setup "$(COMMANDS)" "$(PACKAGES)"
+# What the machine must have beside Go, git and make. Nothing happens where nothing is missing; else it is said.
+setup: # a tool that assembles the Debian root in which tests run
+	@hack/setup mmdebstrap mmdebstrap
+
+setup-test: # a C compiler, for go test -race on this machine
+	@hack/setup gcc "gcc libc6-dev"
 
 $(SLIPWAY):
+	@test -x $@ || echo "building $@" >&2
 	@CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/slipway
 
 clean:

@@ -17,11 +17,10 @@ import (
 
 // Binary is one built program.
 type Binary struct {
-	App    project.App
-	Target target.Target
-	Path   string // below the output directory: linux_amd64/greeter
-	Info   artifact.Info
-	file   *dagger.File
+	Product // linux_amd64/greeter
+	App     project.App
+	Target  target.Target
+	Info    artifact.Info
 }
 
 // Built is what the build stage made: the binaries in the order of apps and targets. Its stage is open until they are
@@ -46,12 +45,16 @@ func (s Stages) Build(ctx context.Context) (Built, error) {
 	return Built{Binaries: binaries, Failed: failed, stage: stage}, err
 }
 
-// Export writes the binaries below out and checks that each is what it must be: format, machine, linking.
-func (s Stages) Export(ctx context.Context, built Built, out string) error {
-	if err := s.export(ctx, out, built.Binaries); err != nil {
-		return err
+// Export writes the binaries to an output and checks that each is what it must be: format, machine, linking.
+func (s Stages) Export(ctx context.Context, built Built, out Output) error {
+	products := make([]Product, len(built.Binaries))
+	for i, b := range built.Binaries {
+		products[i] = b.Product
 	}
-	checkBinaries(built.stage, s.Project, out, built.Binaries)
+	if err := s.export(ctx, out, products); err != nil {
+		return fmt.Errorf("export the binaries: %w", err)
+	}
+	checkBinaries(built.stage, s.Project, out.Dir, built.Binaries)
 	built.stage.Done(plural(len(built.Binaries), "binary", "binaries"))
 	return nil
 }
@@ -91,11 +94,13 @@ type buildJob struct {
 	verdict targetVerdict
 	step    *report.StepRecorder
 	file    *dagger.File
+	sha256  string
 	failed  bool
 }
 
 func (j *buildJob) binary() Binary {
-	return Binary{App: j.app, Target: j.target, Path: j.target.Dir() + "/" + j.target.Exe(j.app.Binary), file: j.file}
+	path := j.target.Dir() + "/" + j.target.Exe(j.app.Binary)
+	return Binary{App: j.app, Target: j.target, Product: Product{Path: path, Mode: 0o755, SHA256: j.sha256, file: j.file}}
 }
 
 func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
@@ -106,7 +111,7 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
 	name := outDir + "/" + job.target.Exe(job.app.Binary)
 	argv := buildArgs(job.app, name)
 	job.step.Command(argv...)
-	o, err := s.run(ctx, s.builder(job), argv...)
+	o, err := s.run(ctx, s.builder(job), command{argv: argv, makes: name})
 	if err != nil {
 		return s.engineFailure(job.step, "build "+job.target.String(), err)
 	}
@@ -115,7 +120,7 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
 		job.step.Fail(s.buildFailure(ctx, job, o))
 		return nil
 	}
-	job.file = o.After.File(name)
+	job.file, job.sha256 = o.After.File(name), o.SHA256
 	job.step.Done(o.result(""))
 	return nil
 }
@@ -146,18 +151,6 @@ func (s Stages) buildFailure(ctx context.Context, job *buildJob, o outcome) repo
 	}
 	failure.Reproduce = fmt.Sprintf("cd %s && %s go build -o /dev/null %s", job.app.Dir, strings.Join(targetEnv(job.app, job.target), " "), job.app.Main)
 	return failure
-}
-
-// export writes the binaries below a directory of the machine.
-func (s Stages) export(ctx context.Context, out string, built []Binary) error {
-	tree := s.Client.Directory()
-	for _, b := range built {
-		tree = tree.WithFile(b.Path, b.file, dagger.DirectoryWithFileOpts{Permissions: 0o755})
-	}
-	if _, err := tree.Export(ctx, out); err != nil {
-		return fmt.Errorf("export the binaries: %w", explain(err))
-	}
-	return nil
 }
 
 // checkBinaries holds every binary against what it must be; what it is not fails the stage.

@@ -107,14 +107,17 @@ func nearest(file string, all []project.Module) string {
 	return best
 }
 
-// testArgs is the command line of the tests.
-func testArgs(v project.Verify, race bool) []string {
+// testArgs is the command line of the tests. fresh: go test must not answer from a cache of its own.
+func testArgs(v project.Verify, race, fresh bool) []string {
 	args := []string{"go", "test", "-json", "-covermode=atomic", "-coverprofile=" + resultDir + "/coverage.out"}
 	if race {
 		args = append(args, "-race")
 	}
 	if v.Short {
 		args = append(args, "-short")
+	}
+	if fresh {
+		args = append(args, "-count=1")
 	}
 	return append(args, "./...")
 }

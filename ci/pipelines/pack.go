@@ -9,70 +9,69 @@ import (
 	"sort"
 	"strings"
 
-	"dagger.io/dagger"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 )
 
-// Archive is one packed program.
+// Archive is one packed program: greeter_1.2.3_linux_amd64.tar.gz.
 type Archive struct {
+	Product
 	Binary Binary
-	Name   string // greeter_1.2.3_linux_amd64.tar.gz
 }
 
 // Package packs each binary with the project's licence and README and exports the archives to out. The same binaries give
 // the same bytes.
-func (s Stages) Package(ctx context.Context, built Built, out string) ([]Archive, error) {
+func (s Stages) Package(ctx context.Context, built Built, out Output) ([]Archive, error) {
 	stage := s.Report.Stage("package")
 	archives := make([]Archive, len(built.Binaries))
-	files := make([]*dagger.File, len(built.Binaries))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, b := range built.Binaries {
-		archives[i] = Archive{Binary: b, Name: archiveName(s.Project, b)}
-		step := stage.Step(archives[i].Name)
-		group.Go(func() (err error) {
-			files[i], err = s.pack(groupCtx, step, archives[i])
-			return err
-		})
+		archives[i] = Archive{Binary: b, Product: Product{Path: archiveName(s.Project, b), Mode: 0o644}}
+		step := stage.Step(archives[i].Path)
+		group.Go(func() error { return s.pack(groupCtx, step, &archives[i]) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	tree := s.Client.Directory()
-	for i, a := range archives {
-		if files[i] != nil {
-			tree = tree.WithFile(a.Name, files[i])
+	var packed []Archive
+	var products []Product
+	for _, a := range archives {
+		if a.file != nil {
+			packed, products = append(packed, a), append(products, a.Product)
 		}
 	}
-	if _, err := tree.Export(ctx, out); err != nil {
-		return nil, fmt.Errorf("export the archives: %w", explain(err))
+	if err := s.export(ctx, out, products); err != nil {
+		return nil, fmt.Errorf("export the archives: %w", err)
 	}
-	stage.Done(plural(len(archives), "archive", "archives"))
-	return archives, nil
+	stage.Done(plural(len(packed), "archive", "archives"))
+	return packed, nil
 }
 
-func (s Stages) pack(ctx context.Context, step *report.StepRecorder, a Archive) (*dagger.File, error) {
+// pack packs one archive. One that cannot be packed fails its step and has no file.
+func (s Stages) pack(ctx context.Context, step *report.StepRecorder, a *Archive) error {
 	documents := documents(s.Project.Root, a.Binary.App)
-	request, err := json.Marshal(packRequest(s.Project, a, documents))
+	request, err := json.Marshal(packRequest(s.Project, *a, documents))
 	if err != nil {
-		return nil, fmt.Errorf("write the request: %w", err)
+		return fmt.Errorf("write the request: %w", err)
 	}
 	container := s.buildRoot().
 		WithMountedDirectory(sourceDir, s.onlyFiles(documents)).
 		WithMountedFile("/slipway/binary", a.Binary.file).
 		WithNewFile(requestDir+"/pack.json", string(request))
-	o, err := s.run(ctx, container, inboxPath, "pack", requestDir+"/pack.json")
+	name := outDir + "/" + a.Path
+	o, err := s.run(ctx, container, command{argv: []string{inboxPath, "pack", requestDir + "/pack.json"}, makes: name})
 	if err != nil {
-		return nil, s.engineFailure(step, "pack "+a.Name, err)
+		return s.engineFailure(step, "pack "+a.Path, err)
 	}
 	if !o.ok() {
 		step.Fail(o.failure(ctx, "cannot be packed"))
-		return nil, nil
+		return nil
 	}
+	a.file, a.SHA256 = o.After.File(name), o.SHA256
 	step.Done(o.result(""))
-	return o.After.File(outDir + "/" + a.Name), nil
+	return nil
 }
 
 // packRequest is the question as inbox takes it.
@@ -87,7 +86,7 @@ func packRequest(p project.Project, a Archive, documents []string) any {
 		files = append(files, input{From: sourceDir + "/" + name, Name: filepath.Base(name), Mode: "0644"})
 	}
 	return []map[string]any{{
-		"kind": a.Binary.Target.Archive(), "out": outDir + "/" + a.Name, "mtime": p.Version.Date.Unix(), "files": files,
+		"kind": a.Binary.Target.Archive(), "out": outDir + "/" + a.Path, "mtime": p.Version.Date.Unix(), "files": files,
 	}}
 }
 

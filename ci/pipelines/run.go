@@ -22,6 +22,7 @@ type outcome struct {
 	Signal     string    `json:"signal"`
 	OOM        bool      `json:"oom"`
 	Command    []string  `json:"command"`
+	SHA256     string    `json:"sha256"` // of the file that it made, where one was named
 
 	Cached bool              `json:"-"` // replayed from the engine's cache
 	After  *dagger.Container `json:"-"` // the container as the command left it
@@ -75,43 +76,53 @@ func (o outcome) cause() string {
 	return ""
 }
 
-// run runs a command in a container. The error is about the engine; how the command fared is in the outcome. A failure that
-// comes from the cache is run again: what failed once may have been the network.
-func (s Stages) run(ctx context.Context, c *dagger.Container, argv ...string) (outcome, error) {
-	return s.runFor(ctx, 0, c, argv...)
+// command is what a container runs.
+type command struct {
+	argv  []string
+	limit time.Duration // 0: none
+	makes string        // the file that it makes, to be named by its digest; "" for none
 }
 
-// runFor is run with a time limit (0: none).
-func (s Stages) runFor(ctx context.Context, limit time.Duration, c *dagger.Container, argv ...string) (outcome, error) {
+// run runs a command in a container. The error is about the engine; how the command fared is in the outcome. A failure that
+// comes from the cache is run again: what failed once may have been the network.
+func (s Stages) run(ctx context.Context, c *dagger.Container, cmd command) (outcome, error) {
 	release, err := s.slot(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer release()
-	o, err := s.replayOrRun(ctx, limit, c, argv)
+	o, err := s.replayOrRun(ctx, c, cmd)
 	if err == nil && o.Cached && !o.ok() {
-		return s.replayOrRun(ctx, limit, c.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID), argv)
+		return s.replayOrRun(ctx, c.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID), cmd)
 	}
 	return o, err
 }
 
-func (s Stages) replayOrRun(ctx context.Context, limit time.Duration, c *dagger.Container, argv []string) (outcome, error) {
-	args := []string{inboxPath, "run", "-dir", resultDir}
-	if limit > 0 {
-		args = append(args, "-timeout", limit.String())
-	}
-	after := c.WithExec(append(append(args, "--"), argv...))
+func (s Stages) replayOrRun(ctx context.Context, c *dagger.Container, cmd command) (outcome, error) {
+	after := c.WithExec(cmd.args())
 	text, err := after.Stdout(ctx)
 	if err != nil {
 		return outcome{}, explain(err)
 	}
 	var o outcome
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
-		return outcome{}, fmt.Errorf("read the result of %s: %w", argv[0], err)
+		return outcome{}, fmt.Errorf("read the result of %s: %w", cmd.argv[0], err)
 	}
 	o.Cached = o.Started.Before(s.Started)
 	o.After = after
 	return o, nil
+}
+
+// args is the command as inbox runs it.
+func (c command) args() []string {
+	args := []string{inboxPath, "run", "-dir", resultDir}
+	if c.limit > 0 {
+		args = append(args, "-timeout", c.limit.String())
+	}
+	if c.makes != "" {
+		args = append(args, "-sum", c.makes)
+	}
+	return append(append(args, "--"), c.argv...)
 }
 
 // CommandError is a command in a container that failed and that no step expected to: a tool that could not be built, an image

@@ -34,7 +34,7 @@ func (a *assembly) assemble(ctx context.Context) (err error) {
 	}
 	verb := a.run.verb
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.run.stages.Export(ctx, a.built, a.run.dist.staging) })
+	group.Go(func() error { return a.run.stages.Export(ctx, a.built, a.run.dist.output()) })
 	if verb == Package || verb == Ship {
 		group.Go(func() error { return a.pack(ctx) })
 	}
@@ -45,7 +45,7 @@ func (a *assembly) assemble(ctx context.Context) (err error) {
 }
 
 func (a *assembly) pack(ctx context.Context) (err error) {
-	a.archives, err = a.run.stages.Package(ctx, a.built, a.run.dist.staging)
+	a.archives, err = a.run.stages.Package(ctx, a.built, a.run.dist.output())
 	return err
 }
 
@@ -178,11 +178,11 @@ func (a *assembly) list() ([]artifact.Artifact, error) {
 		})
 	}
 	for _, archive := range a.archives {
-		digest, size, err := fileDigest(filepath.Join(a.run.dist.staging, archive.Name))
+		digest, size, err := fileDigest(filepath.Join(a.run.dist.staging, archive.Path))
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, artifact.Artifact{Name: archive.Name, Path: archive.Name, Kind: artifact.Archive, Target: archive.Binary.Target.String(), Digest: "sha256:" + digest, Size: size})
+		all = append(all, artifact.Artifact{Name: archive.Path, Path: archive.Path, Kind: artifact.Archive, Target: archive.Binary.Target.String(), Digest: "sha256:" + digest, Size: size})
 	}
 	for _, app := range a.run.project.Apps {
 		digest, ok := a.digests[app.Name]

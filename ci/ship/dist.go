@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+
+	"github.com/slipway-ci/slipway/ci/pipelines"
 )
 
 const (
@@ -159,6 +161,9 @@ func (d *dist) move(name string) error {
 	}
 	return os.Rename(from, to)
 }
+
+// output is where the stages put what they make.
+func (d *dist) output() pipelines.Output { return pipelines.Output{Dir: d.staging, Before: d.dir} }
 
 // writeReport writes a file of the reports directory, complete or not at all.
 func (d *dist) writeReport(name string, write func(*os.File) error) error {

@@ -47,23 +47,34 @@ func needs(found []embedded.Need) []engine.Need {
 	return list
 }
 
+// showDiagnosis writes a table for each engine. What is missing is followed by its fix, on a line of its own to be pasted.
 func (a *app) showDiagnosis(groups []engine.Diagnosis) error {
-	table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	for i, g := range groups {
 		if i > 0 {
-			fmt.Fprintln(table, "\t\t\t")
+			fmt.Fprintln(a.Stdout)
 		}
 		verdict := "cannot be used"
 		if g.Usable {
 			verdict = "can be used"
 		}
-		fmt.Fprintf(table, "%s: %s\t\t\t\n", g.Engine, verdict)
-		for _, n := range g.Needs {
-			mark, fix := "ok", ""
-			if !n.Found {
-				mark, fix = "missing", n.Fix
-			}
-			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", mark, n.Name, n.Detail, fix)
+		fmt.Fprintf(a.Stdout, "%s: %s\n", g.Engine, verdict)
+		if err := a.showNeeds(g.Needs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) showNeeds(needs []engine.Need) error {
+	table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	for _, n := range needs {
+		mark := "ok"
+		if !n.Found {
+			mark = "missing"
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", mark, n.Name, n.Detail)
+		if !n.Found && n.Fix != "" {
+			fmt.Fprintf(table, "  \tfix\t%s\n", n.Fix)
 		}
 	}
 	return table.Flush()

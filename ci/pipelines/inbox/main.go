@@ -4,7 +4,7 @@
 // timeout. Inbox does what is missing there, with the standard library alone,
 // so that the same source compiles in every toolchain container:
 //
-//	inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] -- COMMAND [ARG…]
+//	inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] [-sum FILE] -- COMMAND [ARG…]
 //	inbox inputs REQUEST.json
 //	inbox pack REQUEST.json
 //	inbox untar ARCHIVE.tar.gz DIR
@@ -28,7 +28,7 @@ import (
 	"os"
 )
 
-const usage = `usage: inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] -- COMMAND [ARG…]
+const usage = `usage: inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] [-sum FILE] -- COMMAND [ARG…]
        inbox inputs REQUEST.json
        inbox pack REQUEST.json
        inbox untar ARCHIVE.tar.gz DIR

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -34,6 +36,7 @@ type runOptions struct {
 	timeout time.Duration // 0: none
 	grace   time.Duration // between SIGQUIT and SIGKILL
 	stdin   string        // a file; "" is the empty input
+	sum     string        // a file that the command makes, to name by its digest; "" for none
 	command []string
 }
 
@@ -46,6 +49,7 @@ type result struct {
 	Signal     string    `json:"signal"`
 	OOM        bool      `json:"oom"`
 	Command    []string  `json:"command"`
+	SHA256     string    `json:"sha256,omitempty"` // of the file that -sum names
 }
 
 func runCommand(args []string, stdout, stderr io.Writer) error {
@@ -58,6 +62,9 @@ func runCommand(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	outcome, err := run(context.Background(), options, sinks, os.DirFS("/"))
+	if err == nil && options.sum != "" && outcome.ExitCode == 0 {
+		outcome.SHA256, err = sumOf(options.sum)
+	}
 	if err := errors.Join(err, sinks.close()); err != nil {
 		return err
 	}
@@ -72,6 +79,7 @@ func parseRun(args []string) (runOptions, error) {
 	flags.DurationVar(&options.timeout, "timeout", 0, "")
 	flags.DurationVar(&options.grace, "grace", defaultGrace, "")
 	flags.StringVar(&options.stdin, "stdin", "", "")
+	flags.StringVar(&options.sum, "sum", "", "")
 	if err := flags.Parse(args); err != nil {
 		return options, usageError{err.Error()}
 	}
@@ -80,6 +88,20 @@ func parseRun(args []string) (runOptions, error) {
 		return options, usageError{"name the command to run after --"}
 	}
 	return options, nil
+}
+
+// sumOf is the digest of a file, in hexadecimal.
+func sumOf(name string) (string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("read what the command made: %w", err)
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", fmt.Errorf("read what the command made: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // publishResult stores the result last: where it exists, the outputs are whole.

@@ -2,7 +2,7 @@
 
 ARGS ?=
 SLIPWAY = bin/slipway
-.PHONY: ship verify build package image smoke test test-short setup setup-test doctor clean $(SLIPWAY)
+.PHONY: ship verify build package image smoke test test-short setup setup-test doctor figures clean $(SLIPWAY)
 
 ship verify build package image smoke doctor: setup $(SLIPWAY)
 	@$(SLIPWAY) $@ $(ARGS)
@@ -23,6 +23,9 @@ setup-test: # a C compiler, for go test -race on this machine
 $(SLIPWAY):
 	@test -x $@ || echo "building $@" >&2
 	@CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/slipway
+
+figures: # of the README, measured here
+	@hack/figures
 
 clean:
 	rm -rf bin dist

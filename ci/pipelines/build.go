@@ -115,6 +115,7 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
 	if err != nil {
 		return s.engineFailure(job.step, "build "+job.target.String(), err)
 	}
+	s.show(ctx, job.step, o)
 	if !o.ok() {
 		job.failed = true
 		job.step.Fail(s.buildFailure(ctx, job, o))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,34 @@ func (o outcome) file(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("read the output of %s: %w", o.Command[0], err)
 	}
 	return text, nil
+}
+
+// show passes on what the command printed, where the user asked for it. Output that cannot be read is not worth a failure.
+func (s Stages) show(ctx context.Context, step *report.StepRecorder, o outcome) {
+	if !s.Verbose {
+		return
+	}
+	text, err := o.output(ctx)
+	if err != nil {
+		text = err.Error()
+	}
+	if slices.Contains(o.Command, "-json") {
+		text = printed(text)
+	}
+	step.Output(text)
+}
+
+// printed is what the tests of a "go test -json" printed, without the events around it.
+func printed(events string) string {
+	var text strings.Builder
+	for line := range strings.Lines(events) {
+		var event struct{ Output string }
+		if json.Unmarshal([]byte(line), &event) != nil {
+			event.Output = line
+		}
+		text.WriteString(event.Output)
+	}
+	return text.String()
 }
 
 // result is how a step that succeeded shows this outcome.

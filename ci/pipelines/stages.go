@@ -22,6 +22,7 @@ type Config struct {
 	Report     *report.Recorder
 	Jobs       int       // commands that run at once
 	NoCache    bool      // run everything, replay nothing
+	Verbose    bool      // pass on what the commands print
 	RunID      string    // unique to this run
 	Started    time.Time // results older than this were replayed
 	Slipway    string    // version of this program

@@ -118,6 +118,7 @@ func (v verifier) check(ctx context.Context, m project.Module, c check) error {
 	if err != nil {
 		return v.engineFailure(step, c.name, err)
 	}
+	v.show(ctx, step, o)
 	if o.ok() && !c.failsOnFindings {
 		step.Done(o.result(""))
 		return nil
@@ -271,6 +272,7 @@ func (v verifier) test(ctx context.Context, m project.Module) (testOutcome, erro
 	if err != nil {
 		return testOutcome{}, v.engineFailure(step, name, err)
 	}
+	v.show(ctx, step, o)
 	output, err := o.output(ctx)
 	if err != nil {
 		return testOutcome{}, v.engineFailure(step, name, err)

@@ -40,6 +40,7 @@ type Options struct {
 	Targets []target.Target // build only these; empty: all
 	Skip    []string        // checks of verify to leave out
 	NoCache bool            // run everything, replay nothing
+	Verbose bool            // tell the observer what the commands print
 
 	Cache   string              // Slipway's directory in the user's cache; "" is the default
 	Getenv  func(string) string // nil is os.Getenv

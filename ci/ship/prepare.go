@@ -22,7 +22,7 @@ import (
 // prepare opens the engine and makes the root filesystems, all at once: on a new machine each takes its time.
 func (r *run) prepare(ctx context.Context) error {
 	stage := r.report.Stage("prepare")
-	config := pipelines.Config{Project: r.project, Report: r.report, NoCache: r.options.NoCache, RunID: r.id, Started: r.started, Slipway: r.options.Slipway}
+	config := pipelines.Config{Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started, Slipway: r.options.Slipway}
 	var dbOnce sync.WaitGroup
 	var db pipelines.VulnDB
 	dbOnce.Go(func() { db = vulnDB(ctx, r.options.Getenv) })

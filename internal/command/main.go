@@ -72,7 +72,6 @@ type app struct {
 type globalFlags struct {
 	json    bool
 	quiet   bool
-	verbose bool
 	timeout time.Duration
 	targets []string
 }
@@ -94,7 +93,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.options.Dist, "dist", "", "output directory (default dist in the source directory)")
 	flags.BoolVar(&a.flags.json, "json", false, "write the report as JSON to stdout")
 	flags.BoolVarP(&a.flags.quiet, "quiet", "q", false, "show only failures and the last line")
-	flags.BoolVarP(&a.flags.verbose, "verbose", "v", false, "show commands and what they print")
+	flags.BoolVarP(&a.options.Verbose, "verbose", "v", false, "show commands and what they print")
 	flags.DurationVar(&a.flags.timeout, "timeout", 0, "give up after this time, such as 30m (default: never)")
 	flags.BoolVar(&a.options.NoCache, "no-cache", false, "run everything, replay nothing from the cache")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &ship.UsageError{Message: err.Error()} })
@@ -138,7 +137,7 @@ func (a *app) complain(err error, code int) {
 func (a *app) view() render.Renderer {
 	width, _ := a.Size()
 	return render.New(a.Stderr, render.ModeOf(a.Terminal, a.Getenv), a.Size, render.Options{
-		Color: render.ColorOf(a.Terminal, a.Getenv), Width: width, Verbose: a.flags.verbose, Quiet: a.flags.quiet, ASCII: a.Terminal && !render.UTF8(a.Getenv),
+		Color: render.ColorOf(a.Terminal, a.Getenv), Width: width, Verbose: a.options.Verbose, Quiet: a.flags.quiet, ASCII: a.Terminal && !render.UTF8(a.Getenv),
 	})
 }
 

@@ -9,9 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -240,34 +238,17 @@ func hashes(t *testing.T, dir string) map[string]string {
 	return sums
 }
 
-// children counts the live children of this process whose command line holds a word.
-func children(t *testing.T, word string) int {
+// sessions counts the processes that were started with a word in their environment.
+func sessions(t *testing.T, word string) int {
 	t.Helper()
-	if runtime.GOOS != "linux" {
-		return 0
-	}
 	found := 0
 	entries, err := os.ReadDir("/proc")
 	require.NoError(t, err)
 	for _, entry := range entries {
-		stat, err1 := os.ReadFile("/proc/" + entry.Name() + "/stat")
-		line, err2 := os.ReadFile("/proc/" + entry.Name() + "/cmdline")
-		if err1 != nil || err2 != nil {
-			continue
-		}
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) > 1 && fields[1] == fmt.Sprint(os.Getpid()) && strings.Contains(string(line), word) {
+		environ, err := os.ReadFile("/proc/" + entry.Name() + "/environ")
+		if err == nil && strings.Contains(string(environ), word) {
 			found++
 		}
 	}
 	return found
 }
-
-// closedOnce is a channel that may be closed more than once.
-type closedOnce struct {
-	once sync.Once
-	done chan struct{}
-}
-
-func (c *closedOnce) close() { c.once.Do(func() { close(c.done) }) }

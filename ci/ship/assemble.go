@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/oci"
 	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
@@ -83,6 +84,10 @@ func (a *assembly) image(ctx context.Context, stage *report.StageRecorder, app p
 	raw := filepath.Join(a.run.dist.staging, ".image-"+app.Name+".tar")
 	defer os.Remove(raw)
 	step, err := a.run.stages.Image(ctx, stage, app, a.built, a.run.from, raw)
+	if err != nil && (ctx.Err() != nil || engine.Died(err)) {
+		step.Cancel() // neither the project nor its Dockerfile is to blame
+		return err
+	}
 	if err != nil {
 		step.Fail(report.Failure{Title: "the image cannot be assembled", Tail: strings.Split(err.Error(), "\n"), Next: "see Dockerfile.runtime and image.base of " + app.Name})
 		return nil

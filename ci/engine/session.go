@@ -193,7 +193,7 @@ func (c *cliConn) Close() error {
 		select {
 		case <-c.exited:
 		case <-timer.C:
-			_ = c.cmd.Process.Kill()
+			killChild(c.cmd)
 			<-c.exited
 		}
 	})

@@ -69,8 +69,8 @@ func checkDist(dir string) error {
 	if !info.IsDir() {
 		return &UsageError{dir + " is not a directory: name another one with --dist"}
 	}
-	if _, err := os.Lstat(filepath.Join(dir, markerName)); err == nil {
-		return nil
+	if hasMarker(dir) {
+		return checkReports(dir)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -82,15 +82,33 @@ func checkDist(dir string) error {
 	return nil
 }
 
+// hasMarker tells whether a directory carries our marker. A link is none: we would write through it.
+func hasMarker(dir string) bool {
+	info, err := os.Lstat(filepath.Join(dir, markerName))
+	return err == nil && info.Mode().IsRegular()
+}
+
+// checkReports refuses a link in the place of the reports: a repository must not lead us out of the output directory.
+func checkReports(dir string) error {
+	info, err := os.Lstat(filepath.Join(dir, reportsDir))
+	if err == nil && !info.IsDir() {
+		return &UsageError{fmt.Sprintf("%s is not a directory: remove it, or name another output directory with --dist", filepath.Join(dir, reportsDir))}
+	}
+	return nil
+}
+
 // removeStaging removes what earlier runs left when they were killed.
 func (d *dist) removeStaging() error {
-	entries, err := os.ReadDir(d.dir)
-	if err != nil {
-		return fmt.Errorf("look at the output directory: %w", err)
-	}
-	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), stagingPrefix) {
-			if err := os.RemoveAll(filepath.Join(d.dir, entry.Name())); err != nil {
+	for _, dir := range []string{d.dir, filepath.Join(d.dir, reportsDir)} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return fmt.Errorf("look at the output directory: %w", err)
+		}
+		for _, entry := range entries {
+			if !strings.HasPrefix(entry.Name(), stagingPrefix) {
+				continue
+			}
+			if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
 				return fmt.Errorf("remove what an earlier run left: %w", err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ import (
 // Settings of the go command that are passed on as they are, and those that may hold a credential.
 var (
 	plainSettings  = []string{"GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOINSECURE", "GOVCS"}
-	secretSettings = []string{"GOPROXY"}
+	secretSettings = []string{"GOPROXY", "GOAUTH"}
 	proxySettings  = []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"}
 	plainProxy     = []string{"NO_PROXY", "no_proxy"}
 )
@@ -79,24 +80,38 @@ func goSettings(ctx context.Context, o Options) map[string]string {
 
 // localise makes addresses of the machine's own loopback reachable from the containers, where 127.0.0.1 is the container.
 func localise(m *pipelines.Machine) {
-	seen := map[int]bool{}
-	for _, name := range append(append([]string{}, secretSettings...), proxySettings...) {
+	if list, ok := m.Secrets["GOPROXY"]; ok {
+		rewritten, ports, dir := localiseList(list)
+		m.Secrets["GOPROXY"], m.GoProxyDir = rewritten, dir
+		m.Ports = addPorts(m.Ports, ports...)
+	}
+	for _, name := range proxySettings {
 		value, ok := m.Secrets[name]
 		if !ok {
 			continue
 		}
-		rewritten, ports, dir := localiseList(value)
-		m.Secrets[name] = rewritten
-		if dir != "" {
-			m.GoProxyDir = dir
+		if !strings.Contains(value, "://") {
+			value = "http://" + value // what programs take an address without a scheme for
 		}
-		for _, port := range ports {
-			if !seen[port] {
-				seen[port] = true
-				m.Ports = append(m.Ports, port)
-			}
+		if rewritten, port, _ := localiseOne(value); port != 0 {
+			m.Secrets[name] = rewritten
+			m.Ports = addPorts(m.Ports, port)
 		}
 	}
+	if len(m.Ports) > 0 { // programs ask the loopback without a proxy; they must go on to do so under its other name
+		for _, name := range plainProxy {
+			m.Env[name] = strings.TrimPrefix(m.Env[name]+","+pipelines.LoopbackName, ",")
+		}
+	}
+}
+
+func addPorts(ports []int, more ...int) []int {
+	for _, port := range more {
+		if !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	return ports
 }
 
 // localiseList rewrites a list of addresses as GOPROXY has it (separated by commas and bars): those on the loopback get the
@@ -137,11 +152,22 @@ func localiseOne(address string) (rewritten string, port int, dir string) {
 	if err != nil {
 		port = map[string]int{"http": 80, "https": 443}[u.Scheme]
 	}
-	if port == 0 {
+	if port <= 0 || port > 65535 {
 		return address, 0, ""
 	}
-	u.Host = net.JoinHostPort(pipelines.LoopbackName, strconv.Itoa(port))
-	return u.String(), port, ""
+	return replaceHost(address, net.JoinHostPort(pipelines.LoopbackName, strconv.Itoa(port))), port, ""
+}
+
+// replaceHost names another host in an address and leaves the rest as it is written: a password may be spelled in ways that
+// a list or a program needs.
+func replaceHost(address, host string) string {
+	scheme, rest, _ := strings.Cut(address, "//")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	user := strings.LastIndexByte(rest[:end], '@') + 1
+	return scheme + "//" + rest[:user] + host + rest[end:]
 }
 
 func isLoopback(host string) bool {

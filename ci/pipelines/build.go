@@ -194,9 +194,10 @@ func ldflags(app project.App) []string {
 	return append(flags, app.Build.Ldflags...)
 }
 
-// quoteFlag quotes one flag for -ldflags, which splits at spaces and knows both quotes but no escape (cmd/internal/quoted).
+// quoteFlag quotes one flag for -ldflags, which splits at spaces and knows both quotes, at the beginning of a flag, but no
+// escape (cmd/internal/quoted).
 func quoteFlag(flag string) string {
-	if !strings.ContainsAny(flag, " \t\n\r'\"") {
+	if !strings.ContainsAny(flag, " \t\n\r") {
 		return flag
 	}
 	if !strings.Contains(flag, "'") {

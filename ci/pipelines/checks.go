@@ -51,11 +51,29 @@ func checks(m project.Module) []check {
 	})
 }
 
+// Checks names everything that verify looks at, as --skip takes it.
+func Checks() []string {
+	var names []string
+	for _, c := range checks(project.Module{}) {
+		names = append(names, c.name)
+	}
+	return append(names, vulnerabilitiesCheck, testCheck)
+}
+
+const (
+	vulnerabilitiesCheck = "vulnerabilities"
+	testCheck            = "test"
+)
+
 // readGofmt reads the files that gofmt -l names, without those that are not the module's own.
 func readGofmt(output string, m project.Module) []report.Finding {
 	var found []report.Finding
 	for _, name := range strings.Split(strings.TrimSpace(output), "\n") {
 		if name == "" || strings.Contains("/"+name, "/testdata/") || strings.HasPrefix(name, "vendor/") {
+			continue
+		}
+		if !strings.HasSuffix(name, ".go") { // it cannot be read: file.go:1:2: why
+			found = append(found, compilerFindings("gofmt")(name, m)...)
 			continue
 		}
 		found = append(found, report.Finding{File: path.Join(m.Dir, name), Message: "not gofmt-ed", Tool: "gofmt"})
@@ -100,7 +118,7 @@ func inOtherModule(found []report.Finding, m project.Module, all []project.Modul
 func nearest(file string, all []project.Module) string {
 	best := "."
 	for _, m := range all {
-		if strings.HasPrefix(file, m.Dir+"/") && len(m.Dir) > len(best) {
+		if strings.HasPrefix(file, m.Dir+"/") && (best == "." || len(m.Dir) > len(best)) {
 			best = m.Dir
 		}
 	}

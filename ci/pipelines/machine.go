@@ -18,7 +18,6 @@ type Machine struct {
 	SSHAgent   string            // socket; "" for none
 	Ports      []int             // of the machine's loopback that Env and Secrets point to, under the name [LoopbackName]
 	GoProxyDir string            // directory of a file:// GOPROXY; "" for none
-	VulnDB     VulnDB            // the vulnerability database, as probed from here
 }
 
 // LoopbackName is the name under which the containers reach the machine's own loopback.

@@ -132,7 +132,8 @@ func (r smokeResult) summary(service project.Service) string {
 func (r smokeResult) failure(service project.Service, problem string) report.Failure {
 	failure := report.Failure{Title: problem, Command: r.Command, ExitCode: r.ExitCode, Tail: report.Tail(r.Log)}
 	if !r.Healthy {
-		failure.Tail = append(failure.Tail, fmt.Sprintf("GET :%d%s, asked %d times, last answer: %s", service.Port, service.Health, r.Probes, report.Clean(r.LastProbe)))
+		asked := fmt.Sprintf("GET :%d%s, asked %d times, last answer: %s", service.Port, service.Health, r.Probes, report.Clean(r.LastProbe))
+		failure.Tail = append([]string{asked}, failure.Tail...)
 		failure.Next = fmt.Sprintf("see that the service listens on port %d of all addresses and answers %s with 200", service.Port, service.Health)
 		return failure
 	}

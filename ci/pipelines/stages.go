@@ -20,12 +20,13 @@ type Config struct {
 	NoTestRoot string  // why there is none
 	Machine    Machine // what the user's machine lends to the containers
 	Report     *report.Recorder
-	Jobs       int       // commands that run at once
-	NoCache    bool      // run everything, replay nothing
-	Verbose    bool      // pass on what the commands print
-	RunID      string    // unique to this run
-	Started    time.Time // results older than this were replayed
-	Slipway    string    // version of this program
+	VulnDB     func() VulnDB // the vulnerability database, as probed from this machine; may wait for the answer
+	Jobs       int           // commands that run at once
+	NoCache    bool          // run everything, replay nothing
+	Verbose    bool          // pass on what the commands print
+	RunID      string        // unique to this run
+	Started    time.Time     // results older than this were replayed
+	Slipway    string        // version of this program
 }
 
 // Stages runs a project's stages on an engine.

@@ -207,19 +207,20 @@ func reproduce(m project.Module, argv []string) string {
 
 // vulnerabilities says whether reachable vulnerabilities are known.
 func (v verifier) vulnerabilities(ctx context.Context, m project.Module) error {
-	const name = "vulnerabilities"
+	const name = vulnerabilitiesCheck
 	if v.skipped(name, m) {
 		return nil
 	}
 	step := v.step(name, m)
-	if v.Machine.VulnDB.Modified == "" {
-		step.Done(report.Result{Status: report.NotChecked, Summary: v.Machine.VulnDB.Why})
+	db := v.VulnDB()
+	if db.Modified == "" {
+		step.Done(report.Result{Status: report.NotChecked, Summary: db.Why})
 		return nil
 	}
-	argv := []string{"govulncheck", "-json", "-db", v.Machine.VulnDB.URL, "./..."}
+	argv := []string{"govulncheck", "-json", "-db", db.URL, "./..."}
 	step.Command(argv...)
 	container := v.in(v.made.tests(), m, v.made.source()).
-		WithEnvVariable("SLIPWAY_VULNDB", v.Machine.VulnDB.Modified). // the database's version is part of the cache key
+		WithEnvVariable("SLIPWAY_VULNDB", db.Modified). // the database's version is part of the cache key
 		WithMountedFile("/usr/local/bin/govulncheck", v.built(govulncheck))
 	o, err := v.run(ctx, container, command{argv: argv})
 	if err != nil {
@@ -236,11 +237,11 @@ func (v verifier) judgeVulnerabilities(ctx context.Context, step *report.StepRec
 	}
 	output, err := o.stdout(ctx)
 	if err != nil {
-		return v.engineFailure(step, "vulnerabilities", err)
+		return v.engineFailure(step, vulnerabilitiesCheck, err)
 	}
 	found, err := reachable(output, m.Dir, v.Project.Verify.Vuln.Ignore, v.Started)
 	if err != nil {
-		return v.engineFailure(step, "vulnerabilities", err)
+		return v.engineFailure(step, vulnerabilitiesCheck, err)
 	}
 	v.vulns.add(found)
 	result := o.result("")
@@ -260,7 +261,7 @@ func (v verifier) judgeVulnerabilities(ctx context.Context, step *report.StepRec
 
 // test runs the tests of a module.
 func (v verifier) test(ctx context.Context, m project.Module) (testOutcome, error) {
-	const name = "test"
+	const name = testCheck
 	if v.skipped(name, m) {
 		return testOutcome{}, nil
 	}
@@ -352,7 +353,7 @@ func (v verifier) verdict() Verdict {
 	all.Profile = joinProfiles(profiles)
 	all.Coverage = coverage(all.Profile)
 	all.Page = v.coveragePage(all.Profile)
-	all.Vulns = v.vulns.value(v.Machine.VulnDB)
+	all.Vulns = v.vulns.value(v.VulnDB())
 	if min := v.Project.Verify.Coverage.Min; min > 0 && all.Coverage >= 0 && all.Coverage < min {
 		v.stage.Fail(report.Failure{Title: fmt.Sprintf("coverage is %.1f %%, the project asks for %.1f %%", all.Coverage, min), Next: "add tests, or lower verify.coverage.min"})
 	}

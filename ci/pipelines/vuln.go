@@ -55,7 +55,7 @@ func (c *vulnCollector) value(db VulnDB) Vulns {
 func reachable(output, dir string, ignore []project.Ignore, now time.Time) ([]report.Finding, error) {
 	accepted := map[string]bool{}
 	for _, i := range ignore {
-		accepted[i.ID] = i.Until.IsZero() || now.Before(i.Until)
+		accepted[i.ID] = i.Until.IsZero() || now.Before(i.Until.AddDate(0, 0, 1)) // the last day counts
 	}
 	found := map[string]report.Finding{}
 	decoder := json.NewDecoder(strings.NewReader(output))

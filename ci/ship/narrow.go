@@ -2,8 +2,10 @@ package ship
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/target"
 )
@@ -20,7 +22,7 @@ func narrow(p *project.Project, wanted []target.Target) error {
 		var kept []target.Target
 		for _, t := range p.Apps[i].Targets {
 			offered = append(offered, t.String())
-			if contains(wanted, t) {
+			if slices.Contains(wanted, t) {
 				kept = append(kept, t)
 				built[t] = true
 			}
@@ -35,11 +37,12 @@ func narrow(p *project.Project, wanted []target.Target) error {
 	return nil
 }
 
-func contains(list []target.Target, t target.Target) bool {
-	for _, each := range list {
-		if each == t {
-			return true
+// checkSkip refuses names of checks that there are not: a misspelt one would be run without a word.
+func checkSkip(names []string) error {
+	for _, name := range names {
+		if !slices.Contains(pipelines.Checks(), name) {
+			return &UsageError{fmt.Sprintf("--skip %q: there is no such check; there is %s", name, strings.Join(pipelines.Checks(), ", "))}
 		}
 	}
-	return false
+	return nil
 }

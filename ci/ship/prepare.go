@@ -23,10 +23,9 @@ import (
 func (r *run) prepare(ctx context.Context) error {
 	stage := r.report.Stage("prepare")
 	config := pipelines.Config{Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started, Slipway: r.options.Slipway}
-	var dbOnce sync.WaitGroup
-	var db pipelines.VulnDB
-	dbOnce.Go(func() { db = vulnDB(ctx, r.options.Getenv) })
-
+	if r.needsTests() {
+		config.VulnDB = soon(func() pipelines.VulnDB { return vulnDB(ctx, r.options.Getenv) })
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.openEngine(groupCtx, stage) })
 	group.Go(func() (err error) {
@@ -52,16 +51,22 @@ func (r *run) prepare(ctx context.Context) error {
 		return nil
 	})
 	err := group.Wait()
-	dbOnce.Wait()
 	if err != nil {
 		return err
 	}
 	stage.Done("")
 	parallel := jobs(available())
 	r.report.Parallel(parallel)
-	config.Machine.VulnDB, config.Client, config.Jobs = db, r.session.Client, parallel.Jobs
+	config.Client, config.Jobs = r.session.Client, parallel.Jobs
 	r.stages = pipelines.New(config)
 	return nil
+}
+
+// soon starts to work out a value at once and returns what waits for it.
+func soon[T any](find func() T) func() T {
+	value := make(chan T, 1)
+	go func() { value <- find() }()
+	return sync.OnceValue(func() T { return <-value })
 }
 
 func (r *run) needsTests() bool {

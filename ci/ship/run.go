@@ -20,6 +20,9 @@ import (
 func Run(ctx context.Context, verb Verb, options Options, observer report.Observer) (report.Run, error) {
 	started := time.Now()
 	options, err := options.settled()
+	if err == nil {
+		err = checkSkip(options.Skip)
+	}
 	if err != nil {
 		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitUsage}, err
 	}

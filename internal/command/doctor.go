@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-ci/slipway/ci/debian"
 	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
 	"github.com/slipway-ci/slipway/ci/ship"
@@ -25,18 +26,29 @@ func (a *app) doctor() *cobra.Command {
 			groups := engine.Diagnose(cmd.Context(), a.options.Engine, a.Getenv, func() []engine.Need {
 				return needs(embedded.Needs(cmd.Context(), own))
 			})
+			usable := engine.Usable(groups)
+			groups = append(groups, testRoot())
 			if a.flags.json {
 				err = printJSON(a.Stdout, groups)
 			} else {
 				err = a.showDiagnosis(groups)
 			}
-			if err == nil && !engine.Usable(groups) {
+			if err == nil && !usable {
 				a.exit(ship.ExitNoEngine)
 				fmt.Fprintf(a.Stderr, "slipway: no engine can be used: see the fixes above (exit %d)\n", ship.ExitNoEngine)
 			}
 			return err
 		},
 	}
+}
+
+// testRoot is what the race detector and cgo need beside an engine.
+func testRoot() engine.Diagnosis {
+	need := engine.Need{Name: debian.Command, Found: true, Detail: "assembles the Debian root in which tests run"}
+	if err := debian.Available(); err != nil {
+		need.Found, need.Detail, need.Fix = false, err.Error(), "apt-get install -y "+debian.Package
+	}
+	return engine.Diagnosis{Engine: "the race detector and cgo", Usable: need.Found, Needs: []engine.Need{need}}
 }
 
 func needs(found []embedded.Need) []engine.Need {

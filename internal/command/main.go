@@ -102,7 +102,8 @@ func (a *app) root() *cobra.Command {
 		root.AddCommand(a.verb(verb))
 	}
 	root.AddCommand(a.doctor(), a.engine(), a.version())
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SuggestionsMinimumDistance = 2
+	root.SetHelpCommand(a.help(root))
 	return root
 }
 

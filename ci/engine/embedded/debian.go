@@ -107,7 +107,7 @@ func statusOf(packages []string, arch string) string {
 
 func (d debian) apt(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet=2", "--config-file=" + d.config()}, args...)...)
-	cmd.Env = append(d.env, "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
+	cmd.Env = append(slices.Clone(d.env), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
 	_, err := output(cmd)
 	return err
 }

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	probePause   = 50 * time.Millisecond
+	firstPause   = 20 * time.Millisecond // between probes; it doubles, so that a quick start is seen at once
+	longestPause = time.Second           // and a slow one does not drown the service's log in probes
 	probePatient = 2 * time.Second
 	keptBody     = 512
 	keptLog      = 16 << 10
@@ -119,7 +120,7 @@ func waitHealthy(result *smokeResult, options smokeOptions, url string, ended <-
 	deadline := time.NewTimer(options.start)
 	defer deadline.Stop()
 	client := &http.Client{Timeout: probePatient}
-	for {
+	for wait := firstPause; ; wait = min(2*wait, longestPause) {
 		result.Probes++
 		well, answer := probe(client, url)
 		result.LastProbe = answer
@@ -127,7 +128,7 @@ func waitHealthy(result *smokeResult, options smokeOptions, url string, ended <-
 			result.Healthy, result.ReadyMS = true, time.Since(result.Started).Milliseconds()
 			return
 		}
-		pause := time.NewTimer(probePause)
+		pause := time.NewTimer(wait)
 		select {
 		case <-ended:
 			pause.Stop()

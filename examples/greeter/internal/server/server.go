@@ -49,8 +49,8 @@ func (s Server) Run(ctx context.Context, stop <-chan struct{}, listener net.List
 	case <-stop:
 	}
 
+	s.Stopping() // before the log says so: who reads it may ask at once
 	s.Log.Info("stopping", "drain", s.Drain.String(), "grace", s.Grace.String())
-	s.Stopping()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve: %w", err)

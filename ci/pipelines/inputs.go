@@ -104,9 +104,20 @@ func (s Stages) onlyFiles(names []string) *dagger.Directory {
 	return s.Client.Host().Directory(s.Project.Root, dagger.HostDirectoryOpts{Include: include})
 }
 
-// literal is a pattern that matches one name and no other.
+// literal is a pattern that matches one name and no other. A pattern with anything special in it becomes a regular expression,
+// and what is special there must then be escaped as well (github.com/moby/patternmatcher).
 func literal(name string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `!`, `\!`).Replace(name)
+	if !strings.ContainsAny(name, `\*?[]!`) {
+		return name
+	}
+	var pattern strings.Builder
+	for _, r := range name {
+		if strings.ContainsRune(`\*?[]!^+(){}|`, r) {
+			pattern.WriteByte('\\')
+		}
+		pattern.WriteRune(r)
+	}
+	return pattern.String()
 }
 
 func isTest(name string) bool { return strings.HasSuffix(name, "_test.go") }

@@ -79,7 +79,7 @@ func TestSlots(t *testing.T) {
 
 // The engine matches names as Docker does.
 func TestLiteralMatchesOneNameOnly(t *testing.T) {
-	names := []string{"a.go", "*.go", "a?c", "[ab].txt", `back\slash`, "!important", "{x}", "a b", "ümlaut.go", "**", "a^b", "#1", "x]y"}
+	names := []string{"a.go", "*.go", "a?c", "[ab].txt", `back\slash`, "!important", "{x}", "a b", "ümlaut.go", "**", "a^b", "#1", "x]y", "^!", "c++ [1].txt", "(a|b)!", "{1}*"}
 	for _, name := range names {
 		matcher, err := patternmatcher.New([]string{literal(name)})
 		require.NoError(t, err, name)

@@ -107,7 +107,7 @@ func Host(ctx context.Context) (suite, arch string, err error) {
 	}
 	out, err := exec.CommandContext(ctx, "dpkg", "--print-architecture").Output()
 	if err != nil {
-		return "", "", fmt.Errorf("ask dpkg for the architecture: %w", err)
+		return "", "", fmt.Errorf("%w: ask dpkg for the architecture: %w", ErrUnavailable, err)
 	}
 	return release["VERSION_CODENAME"], strings.TrimSpace(string(out)), nil
 }

@@ -28,5 +28,8 @@ func once(ctx context.Context, file string, build func() error) (string, error) 
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}
-	return file, build()
+	if err := build(); err != nil {
+		return "", err
+	}
+	return file, nil
 }

@@ -111,7 +111,7 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
 	name := outDir + "/" + job.target.Exe(job.app.Binary)
 	argv := buildArgs(job.app, name)
 	job.step.Command(argv...)
-	o, err := s.run(ctx, s.builder(job), command{argv: argv, makes: name})
+	o, err := s.run(ctx, s.builder(job), command{step: job.step, argv: argv, makes: name})
 	if err != nil {
 		return s.engineFailure(job.step, "build "+job.target.String(), err)
 	}

@@ -61,7 +61,7 @@ func (s Stages) pack(ctx context.Context, step *report.StepRecorder, a *Archive)
 		WithMountedFile("/slipway/binary", a.Binary.file).
 		WithNewFile(requestDir+"/pack.json", string(request))
 	name := outDir + "/" + a.Path
-	o, err := s.run(ctx, container, command{argv: []string{inboxPath, "pack", requestDir + "/pack.json"}, makes: name})
+	o, err := s.run(ctx, container, command{step: step, argv: []string{inboxPath, "pack", requestDir + "/pack.json"}, makes: name})
 	if err != nil {
 		return s.engineFailure(step, "pack "+a.Path, err)
 	}

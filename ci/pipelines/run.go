@@ -107,6 +107,7 @@ func (o outcome) cause() string {
 
 // command is what a container runs.
 type command struct {
+	step  *report.StepRecorder // that is told when it waits
 	argv  []string
 	limit time.Duration // 0: none
 	makes string        // the file that it makes, to be named by its digest; "" for none
@@ -115,7 +116,7 @@ type command struct {
 // run runs a command in a container. The error is about the engine; how the command fared is in the outcome. A failure that
 // comes from the cache is run again: what failed once may have been the network.
 func (s Stages) run(ctx context.Context, c *dagger.Container, cmd command) (outcome, error) {
-	release, err := s.slot(ctx)
+	release, err := s.slot(ctx, cmd.step)
 	if err != nil {
 		return outcome{}, err
 	}

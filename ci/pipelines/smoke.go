@@ -64,9 +64,9 @@ func entrypoint(ctx context.Context, image *dagger.Container) ([]string, error) 
 func (s Stages) smokeService(ctx context.Context, step *report.StepRecorder, app project.App, container *dagger.Container, command []string) error {
 	argv := append(smokeArgs(*app.Service), command...)
 	step.Command(command...)
-	result, err := s.smoke(ctx, container, argv)
+	result, err := s.smoke(ctx, step, container, argv)
 	if err == nil && result.problem(*app.Service) != "" && result.Started.Before(s.Started) {
-		result, err = s.smoke(ctx, container.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID), argv) // a failure is never replayed
+		result, err = s.smoke(ctx, step, container.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID), argv) // a failure is never replayed
 	}
 	if err != nil {
 		return s.engineFailure(step, "smoke "+app.Name, err)
@@ -84,8 +84,8 @@ func (s Stages) smokeService(ctx context.Context, step *report.StepRecorder, app
 	return nil
 }
 
-func (s Stages) smoke(ctx context.Context, container *dagger.Container, argv []string) (smokeResult, error) {
-	release, err := s.slot(ctx)
+func (s Stages) smoke(ctx context.Context, step *report.StepRecorder, container *dagger.Container, argv []string) (smokeResult, error) {
+	release, err := s.slot(ctx, step)
 	if err != nil {
 		return smokeResult{}, err
 	}
@@ -150,7 +150,7 @@ func parenthesised(signal string) string {
 
 // smokeHelp starts an app that is no service. Only failing to start counts: programs differ in what --help means to them.
 func (s Stages) smokeHelp(ctx context.Context, step *report.StepRecorder, container *dagger.Container, command []string) error {
-	release, err := s.slot(ctx)
+	release, err := s.slot(ctx, step)
 	if err != nil {
 		return err
 	}

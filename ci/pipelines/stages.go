@@ -57,11 +57,19 @@ func New(c Config) Stages {
 // HasTestRoot tells whether tests run in a full system, with the race detector and cgo.
 func (s Stages) HasTestRoot() bool { return s.TestRoot != "" }
 
-// slot waits for a place among the commands that run at once.
-func (s Stages) slot(ctx context.Context) (release func(), err error) {
+// slot waits for a place among the commands that run at once. A step that has to wait says so.
+func (s Stages) slot(ctx context.Context, step *report.StepRecorder) (release func(), err error) {
+	release = func() { <-s.slots }
 	select {
 	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
+		return release, nil
+	default:
+		step.Progress("waits for its turn")
+	}
+	select {
+	case s.slots <- struct{}{}:
+		step.Progress("runs")
+		return release, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

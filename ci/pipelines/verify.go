@@ -109,7 +109,7 @@ func (v verifier) check(ctx context.Context, m project.Module, c check) error {
 	}
 	step := v.step(c.name, m)
 	step.Command(c.argv...)
-	o, err := v.run(ctx, v.checkContainer(m, c), command{argv: c.argv})
+	o, err := v.run(ctx, v.checkContainer(m, c), command{step: step, argv: c.argv})
 	var broken *CommandError
 	if c.tool != nil && errors.As(err, &broken) {
 		v.unbuilt(step, c, broken)
@@ -222,7 +222,7 @@ func (v verifier) vulnerabilities(ctx context.Context, m project.Module) error {
 	container := v.in(v.made.tests(), m, v.made.source()).
 		WithEnvVariable("SLIPWAY_VULNDB", db.Modified). // the database's version is part of the cache key
 		WithMountedFile("/usr/local/bin/govulncheck", v.built(govulncheck))
-	o, err := v.run(ctx, container, command{argv: argv})
+	o, err := v.run(ctx, container, command{step: step, argv: argv})
 	if err != nil {
 		return v.engineFailure(step, name, err)
 	}
@@ -269,7 +269,7 @@ func (v verifier) test(ctx context.Context, m project.Module) (testOutcome, erro
 	argv := testArgs(v.Project.Verify, race, v.NoCache)
 	step := v.step(name, m)
 	step.Command(argv...)
-	o, err := v.run(ctx, v.in(v.made.tests(), m, v.made.source()), command{argv: argv, limit: testLimit})
+	o, err := v.run(ctx, v.in(v.made.tests(), m, v.made.source()), command{step: step, argv: argv, limit: testLimit})
 	if err != nil {
 		return testOutcome{}, v.engineFailure(step, name, err)
 	}

@@ -88,9 +88,17 @@ func (t theme) fact(f report.Fact, c columns, width int) []line {
 	if used+t.width(f.Value) < width {
 		return []line{append(first, why)}
 	}
-	out := []line{first}
+	indent := strings.Repeat(" ", c.what+4)
+	var out []line
+	for i, text := range t.wrap(f.Value, width-c.what-5) {
+		if i == 0 {
+			out = append(out, line{first[0], {text, normal}})
+			continue
+		}
+		out = append(out, line{{indent + text, normal}})
+	}
 	for _, text := range t.wrap("("+f.Why+")", width-c.what-5) {
-		out = append(out, line{{strings.Repeat(" ", c.what+4) + text, dim}})
+		out = append(out, line{{indent + text, dim}})
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"strings"
 	"time"
@@ -68,6 +69,9 @@ func (o Options) try(ctx context.Context, choice Choice, before []Attempt) (*Ses
 		}
 		return dial(ctx, choice, cli, o.Environ)
 	}
+	if err := reachable(ctx, choice.Address); err != nil {
+		return nil, &attemptError{cause: err, fix: "start the engine there, or name another one with --engine"}
+	}
 	cli, err := o.cli(ctx)
 	if err != nil {
 		return nil, err
@@ -80,6 +84,24 @@ func (o Options) try(ctx context.Context, choice Choice, before []Attempt) (*Ses
 		return nil, &attemptError{cause: err, fix: "check that the engine at " + choice.Address + " runs and is version v" + engineconn.CLIVersion + " or newer"}
 	}
 	return session, nil
+}
+
+// dialPatience is how long a socket may take to be opened; the CLI would try for a minute.
+const dialPatience = 5 * time.Second
+
+// reachable opens a connection to an address of a kind that can be tried without the CLI.
+func reachable(ctx context.Context, address string) error {
+	network, place, ok := strings.Cut(address, "://")
+	if !ok || (network != "unix" && network != "tcp") {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, place)
+	if err != nil {
+		return fmt.Errorf("nothing answers at %s: %w", address, err)
+	}
+	return conn.Close()
 }
 
 // cli is the dagger command of the pinned version: the one on PATH, else one built from Go modules.

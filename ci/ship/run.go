@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -60,7 +61,7 @@ type run struct {
 func (r *run) carryOut(ctx context.Context) (report.Run, error) {
 	var err error
 	if r.dist, err = openDist(r.options.Dist, r.id); err != nil {
-		return r.report.Finish(ExitCode(ctx, report.Run{}, err)), err
+		return report.Run{Verb: string(r.verb), Started: r.started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err // nothing has begun
 	}
 	defer r.dist.close()
 	err = r.prepare(ctx)
@@ -71,10 +72,21 @@ func (r *run) carryOut(ctx context.Context) (report.Run, error) {
 	outcome := report.Run{ExitCode: r.failed()}
 	if err = r.interpret(ctx, err); err != nil {
 		outcome.ExitCode = ExitCode(ctx, outcome, err)
+		r.tell(outcome.ExitCode, err)
 	}
 	final := r.report.Finish(outcome.ExitCode)
-	return final, errors.Join(err, r.dist.writeRun(final))
+	if late := r.dist.writeRun(final); late != nil {
+		final.ExitCode = max(final.ExitCode, ExitFailed)
+		err = errors.Join(err, &ReportError{Cause: late})
+	}
+	return final, err
 }
+
+// ReportError says that the report of a run could not be written. It is the one error of a run that the report cannot tell.
+type ReportError struct{ Cause error }
+
+func (e *ReportError) Error() string { return e.Cause.Error() }
+func (e *ReportError) Unwrap() error { return e.Cause }
 
 // failed is the exit code that the report so far asks for.
 func (r *run) failed() int {
@@ -97,11 +109,32 @@ func (r *run) interpret(ctx context.Context, err error) error {
 	return err
 }
 
+// tell puts an error into the report, as a failure of the stage that it belongs to. An interrupt needs no explanation.
+func (r *run) tell(code int, err error) {
+	if code == ExitInterrupted {
+		return
+	}
+	title, more, _ := strings.Cut(err.Error(), "\n")
+	name, failure := "run", report.Failure{Title: title}
+	switch code {
+	case ExitNoEngine:
+		name, failure.Next = "engine", "slipway doctor shows what this machine lacks"
+	case ExitFailed:
+		failure.Next = "run the same command again: what was done is cached"
+	}
+	if more != "" {
+		failure.Tail = strings.Split(more, "\n")
+	}
+	stage := r.report.Stage(name)
+	stage.Fail(failure)
+	stage.Done("")
+}
+
 // EngineDiedError says that the engine ended in the middle of a run.
 type EngineDiedError struct{ Cause error }
 
 func (e *EngineDiedError) Error() string {
-	return fmt.Sprintf("the engine ended in the middle of the run (%v)\n  nothing was published; run the same command again: what was done is cached", e.Cause)
+	return fmt.Sprintf("the engine ended in the middle of the run\n%v", e.Cause)
 }
 func (e *EngineDiedError) Unwrap() error { return e.Cause }
 

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ci/slipway/ci/engine"
@@ -74,7 +76,8 @@ func (a *app) run(verb ship.Verb) func(*cobra.Command, []string) error {
 		outcome, err := ship.Run(ctx, verb, a.options, observer)
 		view.Stop()
 		a.exit(outcome.ExitCode)
-		if err != nil {
+		var late *ship.ReportError
+		if errors.As(err, &late) || (err != nil && !told) { // else the report has told it
 			a.complain(err, outcome.ExitCode)
 		}
 		if a.flags.json && (told || err != nil) {

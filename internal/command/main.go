@@ -102,7 +102,6 @@ func (a *app) root() *cobra.Command {
 		root.AddCommand(a.verb(verb))
 	}
 	root.AddCommand(a.doctor(), a.engine(), a.version())
-	root.SuggestionsMinimumDistance = 2
 	root.SetHelpCommand(a.help(root))
 	return root
 }
@@ -121,6 +120,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	message := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		message += "; did you mean " + strings.Join(near, " or ") + "?"
 	} else {

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -122,14 +123,23 @@ func TestOpenTriesInOrder(t *testing.T) {
 	assert.Equal(t, "no network", unavailable.Attempts[0].Cause)
 
 	options.Want = "tcp://127.0.0.1:1"
-	options.BuildCLI = func(context.Context) (string, error) {
-		return script(t, bin, "cli", "echo 'connection refused' >&2"), nil
-	}
 	_, err = Open(t.Context(), options)
 	require.ErrorAs(t, err, &unavailable)
 	require.Len(t, unavailable.Attempts, 1, "a named engine is never replaced by another one")
-	assert.Contains(t, unavailable.Attempts[0].Cause, "connection refused")
-	assert.Contains(t, unavailable.Attempts[0].Fix, "tcp://127.0.0.1:1")
+	assert.Contains(t, unavailable.Attempts[0].Cause, "nothing answers at tcp://127.0.0.1:1")
+	assert.NotEmpty(t, unavailable.Attempts[0].Fix)
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	options.Want = "tcp://" + listener.Addr().String()
+	options.BuildCLI = func(context.Context) (string, error) {
+		return script(t, bin, "cli", "echo 'that is no engine' >&2"), nil
+	}
+	_, err = Open(t.Context(), options)
+	require.ErrorAs(t, err, &unavailable)
+	assert.Contains(t, unavailable.Attempts[0].Cause, "that is no engine")
+	assert.Contains(t, unavailable.Attempts[0].Fix, options.Want)
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stop")
@@ -180,4 +190,16 @@ func TestDiagnoseAsksTheRuntimes(t *testing.T) {
 	answering := runtimeNeeds(t.Context())
 	assert.Equal(t, "docker, podman", answering[0].Detail)
 	assert.Equal(t, "podman answers", answering[1].Detail)
+}
+
+func TestReachable(t *testing.T) {
+	for _, address := range []string{"", "docker-container://engine", "kube-pod://engine", "ssh://host"} {
+		assert.NoError(t, reachable(t.Context(), address), "only the CLI can try %q", address)
+	}
+	socket := filepath.Join(t.TempDir(), "engine.sock")
+	require.ErrorContains(t, reachable(t.Context(), "unix://"+socket), "nothing answers at unix://"+socket)
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer listener.Close()
+	assert.NoError(t, reachable(t.Context(), "unix://"+socket))
 }

@@ -2,9 +2,13 @@ package ship
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -57,12 +61,32 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
-func TestErrorsSayWhatToDo(t *testing.T) {
+func TestErrorsKeepTheirCause(t *testing.T) {
 	cause := errors.New("unexpected EOF")
-	died := &EngineDiedError{cause}
-	require.ErrorIs(t, died, cause)
-	assert.ErrorContains(t, died, "run the same command again")
-	assert.ErrorIs(t, &LackingError{cause}, cause)
+	for _, err := range []error{&EngineDiedError{cause}, &LackingError{cause}, &ReportError{cause}} {
+		require.ErrorIs(t, err, cause)
+		assert.ErrorContains(t, err, "unexpected EOF")
+	}
+}
+
+// An error of a run is a card of its own: its first line the title, the rest below, and what to do next.
+func TestTell(t *testing.T) {
+	told := func(code int, err error) []report.Failure {
+		r := &run{report: report.NewRecorder(report.Run{}, nil, time.Now)}
+		r.tell(code, err)
+		return r.report.Finish(code).Failures
+	}
+	assert.Empty(t, told(ExitInterrupted, errors.New("interrupted")), "an interrupt needs no explanation")
+	died := told(ExitFailed, &EngineDiedError{errors.New("unexpected EOF")})
+	require.Len(t, died, 1)
+	assert.Equal(t, "the engine ended in the middle of the run", died[0].Title)
+	assert.Equal(t, []string{"unexpected EOF"}, died[0].Tail)
+	assert.Contains(t, died[0].Next, "run the same command again")
+	none := told(ExitNoEngine, &engine.UnavailableError{Attempts: []engine.Attempt{{Kind: engine.Runtime, Cause: "none", Fix: "install one"}}})
+	assert.Equal(t, "no engine to build with", none[0].Title)
+	assert.Equal(t, "engine", none[0].Stage)
+	assert.Contains(t, strings.Join(none[0].Tail, "\n"), "fix: install one")
+	assert.Contains(t, none[0].Next, "slipway doctor")
 }
 
 func TestJobs(t *testing.T) {
@@ -237,4 +261,45 @@ func TestRunRefuses(t *testing.T) {
 			assert.NoDirExists(t, filepath.Join(o.Source, "dist"))
 		})
 	}
+}
+
+// isolated leaves only git and a go command that takes its time on PATH, so that nothing is fetched.
+func isolated(t *testing.T) {
+	t.Helper()
+	git, err := exec.LookPath("git")
+	if err != nil || runtime.GOOS == "windows" {
+		t.Skip("it needs git and a shell")
+	}
+	bin := t.TempDir()
+	require.NoError(t, os.Symlink(git, filepath.Join(bin, "git")))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\nexec /bin/sleep 60\n"), 0o755))
+	t.Setenv("PATH", bin)
+}
+
+// An engine that cannot be had: exit code 3, a card, a report, and nothing half-written.
+func TestRunWithoutAnEngine(t *testing.T) {
+	isolated(t)
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "go.mod"), "module example.com/x\n\ngo 1.25\n")
+	put(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() {}\n")
+	o := Options{Source: dir, Engine: "tcp://127.0.0.1:1", Cache: t.TempDir(), Getenv: func(string) string { return "" }}
+	run, err := Run(t.Context(), Build, o, nil)
+	var unavailable *engine.UnavailableError
+	require.ErrorAs(t, err, &unavailable)
+	assert.Equal(t, ExitNoEngine, run.ExitCode)
+	require.Len(t, run.Failures, 1)
+	assert.Equal(t, "no engine to build with", run.Failures[0].Title)
+	assert.Equal(t, []string{".slipway", "reports"}, entries(t, filepath.Join(dir, "dist")))
+	var stored report.Run
+	require.NoError(t, json.Unmarshal([]byte(text(t, filepath.Join(dir, "dist", "reports", "run.json"))), &stored))
+	assert.Equal(t, run.Failures, stored.Failures)
+	assert.Equal(t, ExitNoEngine, stored.ExitCode)
+
+	report := filepath.Join(dir, "dist", "reports", "run.json")
+	require.NoError(t, os.Remove(report))
+	put(t, filepath.Join(report, "in the way"), "")
+	run, err = Run(t.Context(), Build, o, nil)
+	var unwritten *ReportError
+	require.ErrorAs(t, err, &unwritten, "a report that cannot be written is told")
+	assert.Equal(t, ExitNoEngine, run.ExitCode)
 }

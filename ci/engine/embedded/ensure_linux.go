@@ -165,6 +165,9 @@ func prepare(opts Options, l layout, lower []string) (launch, error) {
 	if err := openState(l.stateDir()); err != nil {
 		return launch{}, err
 	}
+	if err := heal(l); err != nil {
+		return launch{}, err
+	}
 	if err := enoughSpace(l.stateDir()); err != nil {
 		return launch{}, err
 	}

@@ -123,6 +123,11 @@ func (g goCommand) buildPrograms(ctx context.Context, spec goLayer, dir string) 
 	if err := writeModule(spec.module, work); err != nil {
 		return fmt.Errorf("write module: %w", err)
 	}
+	if len(spec.patches) > 0 {
+		if err := g.patchModule(ctx, work, daggerPackage, spec.patches); err != nil {
+			return err
+		}
+	}
 	if _, err := g.run(ctx, work, g.env, spec.buildArguments(work)...); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type goLayer struct {
 	tags     string
 	ldflags  string
 	programs []program
+	patches  []patch // to daggerPackage
 }
 
 // Where the engine expects its helpers, see modules/dagger/distconsts.
@@ -53,7 +54,7 @@ func cliLayer() goLayer {
 }
 
 func engineLayer() goLayer {
-	return goLayer{name: "engine", title: "dagger engine " + Version, module: "dagger", ldflags: daggerFlags(), programs: []program{
+	return goLayer{name: "engine", title: "dagger engine " + Version, module: "dagger", ldflags: daggerFlags(), patches: enginePatches, programs: []program{
 		{daggerPackage + "/cmd/engine", binDir + "/engine"},
 		{daggerPackage + "/cmd/init", binDir + "/dagger-init"},
 		{daggerPackage + "/cmd/codegen", binDir + "/codegen"},
@@ -80,6 +81,9 @@ func runcLayer() goLayer {
 func (g goLayer) key(goVersion, platform string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, goVersion, platform, g.cgo, g.tags, g.ldflags, g.programs)
+	if len(g.patches) > 0 {
+		fmt.Fprintln(h, g.patches)
+	}
 	err := walkModule(g.module, func(name string, content []byte) error {
 		fmt.Fprintln(h, name, len(content))
 		_, err := h.Write(content)

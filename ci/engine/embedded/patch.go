@@ -1,0 +1,86 @@
+package embedded
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// patch is a change to one file of a pinned module. It must fit exactly once: a new version of the module that brings the
+// change itself, or moves the place, fails the build instead of losing it.
+type patch struct{ file, old, new string }
+
+// enginePatches mend what stands in the way of version 0.19.10. docs/adr/0001-embedded-engine.md tells more.
+//
+// When the engine starts, it looks at every cache volume for traces of a crash, and that leaves behind how the volume would
+// be mounted for one container. Two containers that use the volume at the same time then mount it twice, which the kernel
+// refuses ("overlay with incompat feature 'volatile' cannot be mounted"), until the volume is removed.
+var enginePatches = []patch{{
+	file: "internal/buildkit/cache/refs.go",
+	old:  "hasDirtyVolatile(ctx context.Context) (_ bool, rerr error) {\n\tmntable, err := cr.mount(ctx)\n",
+	new:  "hasDirtyVolatile(ctx context.Context) (_ bool, rerr error) {\n\tmntable, err := cr.mount(ctx)\n\tcr.mountCache = nil\n",
+}}
+
+func (p patch) apply(dir string) error {
+	path := filepath.Join(dir, filepath.FromSlash(p.file))
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if n := strings.Count(string(source), p.old); n != 1 {
+		return fmt.Errorf("the change to %s fits %d times, not once: it was made for another version", p.file, n)
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(source), p.old, p.new, 1)), 0o644)
+}
+
+// patchModule replaces a module that the module in work requires by a copy with the patches applied. The go command has
+// checked the module against go.sum before it is copied.
+func (g goCommand) patchModule(ctx context.Context, work, module string, patches []patch) error {
+	out, err := g.run(ctx, work, g.env, "mod", "download", "-json", module)
+	if err != nil {
+		return err
+	}
+	var found struct{ Dir string }
+	if err := json.Unmarshal([]byte(out), &found); err != nil {
+		return fmt.Errorf("read output of go mod download: %w", err)
+	}
+	const copied = "patched"
+	if err := copyTree(filepath.Join(work, copied), found.Dir); err != nil {
+		return fmt.Errorf("copy %s: %w", module, err)
+	}
+	for _, p := range patches {
+		if err := p.apply(filepath.Join(work, copied)); err != nil {
+			return fmt.Errorf("patch %s: %w", module, err)
+		}
+	}
+	_, err = g.run(ctx, work, g.env, "mod", "edit", "-replace="+module+"=./"+copied)
+	return err
+}
+
+// copyTree copies the regular files below a directory, so that they can be changed.
+func copyTree(to, from string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), content, 0o644)
+	})
+}

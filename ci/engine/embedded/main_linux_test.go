@@ -51,6 +51,7 @@ func clientMain(helper string) int {
 		return 1
 	}
 	_, err = client.Container().WithFile("/helper", client.Host().File(helper)).WithEnvVariable("RUN", fmt.Sprint(os.Getpid())).
+		WithMountedCache("/shared", client.CacheVolume("shared"), dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeShared}).
 		WithExec([]string{"/helper", "wait"}).Sync(ctx)
 	fmt.Fprintln(os.Stderr, err)
 	return 1

@@ -89,7 +89,7 @@ func Write(ctx context.Context, spec Spec, out string) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("assemble a Debian root: %w\n%s", err, lastLines(string(output), 12))
+		return fmt.Errorf("%w: %s failed: %v: %s", ErrUnavailable, Command, err, lastLines(string(output), 3))
 	}
 	return os.Rename(part, out)
 }

@@ -103,7 +103,7 @@ func compilerFindings(tool string) func(string, project.Module) []report.Finding
 	}
 }
 
-// inOtherModule leaves out what lies in a nested module: it is looked at there, or not covered.
+// inOtherModule leaves out what lies in another module that verify covers: it is looked at there.
 func inOtherModule(found []report.Finding, m project.Module, all []project.Module) []report.Finding {
 	var kept []report.Finding
 	for _, f := range found {

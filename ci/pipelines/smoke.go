@@ -119,14 +119,19 @@ func (r smokeResult) problem(service project.Service) string {
 		return fmt.Sprintf("the service was not healthy within %s", service.Start)
 	case r.Killed:
 		return fmt.Sprintf("the service did not end within %s after SIGTERM", service.Grace)
-	case r.ExitCode != 0 || r.Signal != "":
-		return fmt.Sprintf("the service did not end in order after SIGTERM: exit code %d%s", r.ExitCode, parenthesised(r.Signal))
 	}
 	return ""
 }
 
 func (r smokeResult) summary(service project.Service) string {
-	return fmt.Sprintf("%s healthy after %d ms, ended %d ms after SIGTERM", service.Health, r.ReadyMS, r.StoppedMS)
+	text := fmt.Sprintf("%s healthy after %d ms, ended %d ms after SIGTERM", service.Health, r.ReadyMS, r.StoppedMS)
+	switch { // it ended, which is what is asked for; how is worth knowing
+	case r.Signal != "":
+		text += " without handling it"
+	case r.ExitCode != 0:
+		text += fmt.Sprintf(" with exit code %d", r.ExitCode)
+	}
+	return text
 }
 
 func (r smokeResult) failure(service project.Service, problem string) report.Failure {
@@ -139,13 +144,6 @@ func (r smokeResult) failure(service project.Service, problem string) report.Fai
 	}
 	failure.Next = "see that the service ends when it gets SIGTERM, or raise service.grace"
 	return failure
-}
-
-func parenthesised(signal string) string {
-	if signal == "" {
-		return ""
-	}
-	return " (" + signal + ")"
 }
 
 // smokeHelp starts an app that is no service. Only failing to start counts: programs differ in what --help means to them.
@@ -167,14 +165,13 @@ func (s Stages) smokeHelp(ctx context.Context, step *report.StepRecorder, contai
 		return s.engineFailure(step, "read the result", err)
 	}
 	o.Cached = o.Started.Before(s.Started)
-	if started(o) {
-		result := o.result("starts; health: not checked (no service: in slipway.yaml)")
-		step.Done(result)
-		return nil
-	}
 	printed, err := after.Stderr(ctx)
 	if err != nil {
 		return s.engineFailure(step, "read the output", explain(err))
+	}
+	if started(o, printed) {
+		step.Done(o.result("starts; health: not checked (no service: in slipway.yaml)"))
+		return nil
 	}
 	step.Fail(report.Failure{
 		Title: "the program does not start in its image", Command: argv, ExitCode: o.ExitCode, Tail: report.Tail(printed), Cause: o.cause(),
@@ -184,10 +181,11 @@ func (s Stages) smokeHelp(ctx context.Context, step *report.StepRecorder, contai
 }
 
 // started tells whether a program got as far as running its own code: it was found, could be executed, and was not ended by
-// a signal of its own making. One that runs until the time limit has started.
-func started(o outcome) bool {
+// a signal or a panic of its own making. One that runs until the time limit has started.
+func started(o outcome, printed string) bool {
 	if o.TimedOut {
 		return true
 	}
-	return o.ExitCode != 126 && o.ExitCode != 127 && o.Signal == ""
+	panicked := o.ExitCode == 2 && strings.Contains(printed, "\ngoroutine 1 [")
+	return o.ExitCode != 126 && o.ExitCode != 127 && o.Signal == "" && !panicked
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -168,7 +170,7 @@ func (v verifier) checkContainer(m project.Module, c check) *dagger.Container {
 func (v verifier) judge(ctx context.Context, step *report.StepRecorder, m project.Module, c check, o outcome, output string) error {
 	var found []report.Finding
 	if c.read != nil {
-		found = inOtherModule(c.read(output, m), m, v.Project.Modules)
+		found = v.own(c.read(output, m), m)
 	}
 	if c.failsOnFindings && o.ok() && len(found) == 0 {
 		step.Done(o.result(""))
@@ -189,6 +191,27 @@ func (v verifier) judge(ctx context.Context, step *report.StepRecorder, m projec
 	}
 	step.Fail(failure)
 	return nil
+}
+
+// own leaves out what lies in a nested module, whether verify covers that one or not.
+func (v verifier) own(found []report.Finding, m project.Module) []report.Finding {
+	var kept []report.Finding
+	for _, f := range inOtherModule(found, m, v.Project.Modules) {
+		if !nested(v.Project.Root, f.File, m.Dir) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// nested tells whether there is a go.mod between a file and its module's directory.
+func nested(root, file, module string) bool {
+	for dir := path.Dir(file); dir != module && dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(dir), "go.mod")); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // engineFailure ends a step that the engine let down.

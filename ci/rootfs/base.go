@@ -20,7 +20,7 @@ import (
 // Go release, users. The architecture is that of the engine which reads it; the files are the same for all.
 func Base(ctx context.Context, o Options, version, arch string) (string, error) {
 	file := filepath.Join(o.Cache, "rootfs", fmt.Sprintf("%s-go%s-%s-v%d.tar", strings.ReplaceAll(runtimebase.Name(), ":", "-"), version, arch, baseLayout))
-	return once(ctx, file, func() error {
+	return once(ctx, file, func(out string) error {
 		o.Progress("assembling the base of the images")
 		archive, err := download(ctx, o, version, arch)
 		if err != nil {
@@ -34,7 +34,7 @@ func Base(ctx context.Context, o Options, version, arch string) (string, error) 
 		if err != nil {
 			return err
 		}
-		return oci.WriteRootfs(file, v1.Platform{OS: "linux", Architecture: arch}, func() (io.ReadCloser, error) {
+		return oci.WriteRootfs(out, v1.Platform{OS: "linux", Architecture: arch}, func() (io.ReadCloser, error) {
 			var root bytes.Buffer
 			if err := base.WriteTar(&root, time.Unix(0, 0)); err != nil {
 				return nil, err

@@ -26,36 +26,34 @@ func Tests(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(o.Cache, "rootfs", fmt.Sprintf("debian-%s-%s-%.4x.tar.gz", suite, arch, sha256.Sum256([]byte(strings.Join(testPackages, " ")))))
-	return once(ctx, file, func() error {
+	return once(ctx, file, func(out string) error {
 		o.Progress("assembling the Debian root for tests (" + suite + ", " + strings.Join(testPackages, " ") + ")")
-		plain := file + ".plain"
-		defer os.Remove(plain)
+		plain := out + ".plain"
 		if err := debian.Write(ctx, debian.Spec{Suite: suite, Arch: arch, Packages: testPackages}, plain); err != nil {
 			return err
 		}
-		return compress(plain, file)
+		return compress(plain, out)
 	})
 }
 
-// compress writes a file anew, compressed. It appears under its name only when it is complete.
-func compress(from, to string) (err error) {
+// compress writes a file anew, compressed.
+func compress(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), ".compress-")
+	out, err := os.Create(to)
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	defer os.Remove(out.Name())
 	zipped, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
-	if err != nil {
+	if err == nil {
+		_, err = io.Copy(zipped, in)
+		err = errors.Join(err, zipped.Close())
+	}
+	if err := errors.Join(err, out.Close()); err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	_, err = io.Copy(zipped, in)
-	if err := errors.Join(err, zipped.Close(), out.Close()); err != nil {
-		return fmt.Errorf("compress: %w", err)
-	}
-	return os.Rename(out.Name(), to)
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -24,8 +25,8 @@ func (d *dist) writeVerdict(ctx context.Context, r *report.Recorder, v pipelines
 	if err := d.writeReport("vuln.json", func(f *os.File) error { return writeJSON(f, v.Vulns) }); err != nil {
 		return err
 	}
-	if v.Profile == "" {
-		return nil
+	if v.Profile == "" { // what an earlier run measured says nothing about this one
+		return errors.Join(d.removeReport("coverage.out"), d.removeReport("coverage.html"))
 	}
 	if err := d.writeReport("coverage.out", func(f *os.File) error { _, err := f.WriteString(v.Profile); return err }); err != nil {
 		return err
@@ -35,6 +36,14 @@ func (d *dist) writeVerdict(ctx context.Context, r *report.Recorder, v pipelines
 		return fmt.Errorf("write coverage.html: %w", err)
 	}
 	return os.Rename(page, filepath.Join(d.dir, reportsDir, "coverage.html"))
+}
+
+func (d *dist) removeReport(name string) error {
+	err := os.Remove(filepath.Join(d.dir, reportsDir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func writeJSON(w io.Writer, value any) error {

@@ -106,7 +106,7 @@ func (r *run) openEngine(ctx context.Context, stage *report.StageRecorder) error
 		},
 	})
 	if err != nil {
-		step.Cancel()
+		step.Done(report.Result{Status: report.Failed})
 		return err
 	}
 	r.session = session

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"dagger.io/dagger"
@@ -45,18 +46,19 @@ func (s Stages) Build(ctx context.Context) (Built, error) {
 	return Built{Binaries: binaries, Failed: failed, stage: stage}, err
 }
 
-// Export writes the binaries to an output and checks that each is what it must be: format, machine, linking.
-func (s Stages) Export(ctx context.Context, built Built, out Output) error {
+// Export writes the binaries to an output, checks that each is what it must be (format, machine, linking) and returns them
+// with what they turned out to be.
+func (s Stages) Export(ctx context.Context, built Built, out Output) ([]Binary, error) {
 	products := make([]Product, len(built.Binaries))
 	for i, b := range built.Binaries {
 		products[i] = b.Product
 	}
 	if err := s.export(ctx, out, products); err != nil {
-		return fmt.Errorf("export the binaries: %w", err)
+		return nil, fmt.Errorf("export the binaries: %w", err)
 	}
-	checkBinaries(built.stage, s.Project, out.Dir, built.Binaries)
-	built.stage.Done(plural(len(built.Binaries), "binary", "binaries"))
-	return nil
+	checked := checkBinaries(built.stage, s.Project, out.Dir, built.Binaries)
+	built.stage.Done(plural(len(checked), "binary", "binaries"))
+	return checked, nil
 }
 
 func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built []Binary, failed bool, err error) {
@@ -155,8 +157,9 @@ func (s Stages) buildFailure(ctx context.Context, job *buildJob, o outcome) repo
 }
 
 // checkBinaries holds every binary against what it must be; what it is not fails the stage.
-func checkBinaries(stage *report.StageRecorder, p project.Project, out string, built []Binary) {
-	for i, b := range built {
+func checkBinaries(stage *report.StageRecorder, p project.Project, out string, built []Binary) []Binary {
+	checked := slices.Clone(built) // others read what was built at the same time
+	for i, b := range checked {
 		want := artifact.Want{Target: b.Target, Link: b.App.Build.Link, CGO: b.App.Build.CGO, GoVersion: p.Go.Version}
 		info, err := artifact.Check(filepath.Join(out, filepath.FromSlash(b.Path)), want)
 		if err != nil {
@@ -166,8 +169,9 @@ func checkBinaries(stage *report.StageRecorder, p project.Project, out string, b
 			})
 			continue
 		}
-		built[i].Info = info
+		checked[i].Info = info
 	}
+	return checked
 }
 
 // buildArgs is the command line that builds an app into a file.

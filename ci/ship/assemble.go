@@ -24,6 +24,7 @@ import (
 type assembly struct {
 	run      *run
 	built    pipelines.Built
+	binaries []pipelines.Binary // as they were exported and checked
 	archives []pipelines.Archive
 	digests  map[string]v1.Hash // by app
 }
@@ -35,7 +36,10 @@ func (a *assembly) assemble(ctx context.Context) (err error) {
 	}
 	verb := a.run.verb
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.run.stages.Export(ctx, a.built, a.run.dist.output()) })
+	group.Go(func() (err error) {
+		a.binaries, err = a.run.stages.Export(ctx, a.built, a.run.dist.output())
+		return err
+	})
 	if verb == Package || verb == Ship {
 		group.Go(func() error { return a.pack(ctx) })
 	}
@@ -177,7 +181,7 @@ func (a *assembly) publish() error {
 // list is everything that was made, with digests, in the order of apps and targets.
 func (a *assembly) list() ([]artifact.Artifact, error) {
 	var all []artifact.Artifact
-	for _, b := range a.built.Binaries {
+	for _, b := range a.binaries {
 		all = append(all, artifact.Artifact{
 			Name: b.App.Name, Path: b.Path, Kind: artifact.Binary, Target: b.Target.String(), Digest: "sha256:" + b.Info.SHA256, Size: b.Info.Size,
 		})

@@ -35,7 +35,7 @@ func startSlirp(root string, pid int, exit, log *os.File) (*exec.Cmd, error) {
 	defer ready.Close()
 	argv = append(argv, slirpArguments(pid)...)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env = "/", []string{}
+	cmd.Dir, cmd.Env = root, []string{} // the library path is relative to it
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{readyWriter, exit}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -71,7 +71,8 @@ func slirpReady(ready *os.File) error {
 	return nil
 }
 
-// foreignCommand runs a program of another root without entering it: by that root's own loader and libraries.
+// foreignCommand runs a program of another root without entering it: by that root's own loader and libraries. It must be
+// run in that root's directory.
 func foreignCommand(root, program string) ([]string, error) {
 	path := filepath.Join(root, program)
 	file, err := elf.Open(path)
@@ -93,7 +94,11 @@ func foreignCommand(root, program string) ([]string, error) {
 	return []string{path}, nil
 }
 
+// libraryPath lists the root's library directories, relative to it: a colon in the root's own path would end an entry.
 func libraryPath(root string) string {
 	dirs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*"))
-	return strings.Join(append(dirs, filepath.Join(root, "usr/lib")), ":")
+	for i, dir := range dirs {
+		dirs[i] = filepath.Join("usr/lib", filepath.Base(dir))
+	}
+	return strings.Join(append(dirs, "usr/lib"), ":")
 }

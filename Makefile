@@ -22,7 +22,7 @@ setup-test: # a C compiler, for go test -race on this machine
 
 $(SLIPWAY):
 	@test -x $@ || echo "building $@" >&2
-	@CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/slipway
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $@ ./cmd/slipway
 
 figures: # of the README, measured here
 	@hack/figures

@@ -85,6 +85,19 @@ func imagedApps(p project.Project, built pipelines.Built) []project.App {
 }
 
 func (a *assembly) image(ctx context.Context, stage *report.StageRecorder, app project.App) error {
+	options := imageOptions(a.run.project, app)
+	inputs, err := imageInputs(app, a.built, a.run.from, options)
+	if err != nil {
+		return fmt.Errorf("name what the image of %s is made of: %w", app.Name, err)
+	}
+	if digest, ok := a.reuse(app, inputs); ok {
+		a.digests[app.Name] = digest
+		stage.Step(app.Name).Done(report.Result{Status: report.Cached, Summary: digest.String()})
+		return nil
+	}
+	if inputs != "" {
+		options.Annotations[inputsAnnotation] = inputs
+	}
 	raw := filepath.Join(a.run.dist.staging, ".image-"+app.Name+".tar")
 	defer os.Remove(raw)
 	step, err := a.run.stages.Image(ctx, stage, app, a.built, a.run.from, raw)
@@ -100,7 +113,7 @@ func (a *assembly) image(ctx context.Context, stage *report.StageRecorder, app p
 	if err != nil {
 		return err
 	}
-	canonical, err := oci.Canonical(index, imageOptions(a.run.project, app))
+	canonical, err := oci.Canonical(index, options)
 	if err != nil {
 		return fmt.Errorf("make the image of %s canonical: %w", app.Name, err)
 	}

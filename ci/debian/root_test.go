@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestArgs(t *testing.T) {
 	spec := Spec{Suite: "bookworm", Arch: "arm64", Packages: []string{"git", "ca-certificates"}}
-	got := strings.Join(spec.Args("/work/root.tar", "/work/apt.conf", []string{"/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"}), "\n") + "\n"
+	got := strings.Join(spec.Args("/build/root.tar", "/build/apt.conf", []string{"/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"}), "\n") + "\n"
 	path := filepath.Join("testdata", "args.golden")
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
@@ -69,13 +69,13 @@ func TestSources(t *testing.T) {
 	_, err = Sources(dir)
 	require.ErrorIs(t, err, ErrUnavailable, "only somebody else's sources, and an empty list")
 
-	own := write("sources.list.d/debian.sources", "Types: deb\nURIs: http://deb.debian.org/debian\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n")
-	older := write("sources.list.d/base.list", "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main\n")
+	own := write("sources.list.d/debian.sources", "Types: deb\nURIs: http://mirror.example.org/debian\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n")
+	older := write("sources.list.d/base.list", "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example.org/debian bookworm main\n")
 	found, err := Sources(dir)
 	require.NoError(t, err)
 	assert.Equal(t, []string{older, own}, found)
 
-	write("sources.list", "deb http://deb.debian.org/debian bookworm main\n")
+	write("sources.list", "deb http://mirror.example.org/debian bookworm main\n")
 	found, err = Sources(dir)
 	require.NoError(t, err)
 	assert.Equal(t, []string{empty, older, own}, found, "sources.list comes first, as in apt")

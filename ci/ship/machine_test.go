@@ -82,7 +82,9 @@ func TestLocaliseAProxyWithoutAScheme(t *testing.T) {
 
 func options(t *testing.T, env map[string]string) Options {
 	t.Helper()
-	environ := []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOENV=off", "GIT_CONFIG_SYSTEM=/dev/null", "XDG_CONFIG_HOME="}
+	home := t.TempDir()
+	put(t, filepath.Join(home, ".config", "go", "telemetry", "mode"), "off") // else the go command writes there when the test is over
+	environ := []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "GOENV=off", "GIT_CONFIG_SYSTEM=/dev/null", "XDG_CONFIG_HOME="}
 	for name, value := range env {
 		environ = append(environ, name+"="+value)
 	}

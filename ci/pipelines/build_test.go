@@ -219,13 +219,11 @@ func TestReuseLinksOnlyTheSameContent(t *testing.T) {
 		products = append(products, Product{Path: name, Mode: 0o755, SHA256: sum})
 	}
 	products = append(products, Product{Path: "real", Mode: 0o755}) // whose digest is not known
-	missing, err := Output{Dir: after, Before: before}.reuse(products)
-	require.NoError(t, err)
+	missing := Output{Dir: after, Before: before}.reuse(products)
 	assert.Equal(t, products[1:], missing)
 	data, err := os.ReadFile(filepath.Join(after, "linux", "same"))
 	require.NoError(t, err)
 	assert.Equal(t, "hello\n", string(data))
-	missing, err = Output{Dir: t.TempDir()}.reuse(products)
-	require.NoError(t, err)
+	missing = Output{Dir: t.TempDir()}.reuse(products)
 	assert.Len(t, missing, len(products), "there was no earlier output")
 }

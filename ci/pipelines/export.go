@@ -2,15 +2,14 @@ package pipelines
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"dagger.io/dagger"
-	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
 )
 
 // Product is a file that a stage made in the engine and that belongs into the output directory.
@@ -27,36 +26,33 @@ type Output struct{ Dir, Before string }
 
 // export writes products to an output.
 func (s Stages) export(ctx context.Context, out Output, products []Product) error {
-	missing, err := out.reuse(products)
-	if err != nil || len(missing) == 0 {
-		return err
+	missing := out.reuse(products)
+	if len(missing) == 0 {
+		return nil
 	}
 	tree := s.Client.Directory()
 	for _, p := range missing {
 		tree = tree.WithFile(p.Path, p.file, dagger.DirectoryWithFileOpts{Permissions: int(p.Mode)})
 	}
-	_, err = tree.Export(ctx, out.Dir)
+	_, err := tree.Export(ctx, out.Dir)
 	return explain(err)
 }
 
 // reuse links what is there already and returns what is not.
-func (o Output) reuse(products []Product) ([]Product, error) {
+func (o Output) reuse(products []Product) []Product {
 	same := make([]bool, len(products))
-	var group errgroup.Group
+	var all sync.WaitGroup
 	for i, p := range products {
-		group.Go(func() error {
-			same[i] = o.link(p) == nil // whatever the reason: it is sent then
-			return nil
-		})
+		all.Go(func() { same[i] = o.link(p) == nil }) // whatever the reason: it is sent then
 	}
-	err := group.Wait()
+	all.Wait()
 	var missing []Product
 	for i, p := range products {
 		if !same[i] {
 			missing = append(missing, p)
 		}
 	}
-	return missing, err
+	return missing
 }
 
 // link puts a product of the earlier output into this one. It fails where content or mode differ.
@@ -69,24 +65,11 @@ func (o Output) link(p Product) error {
 	if info.Mode() != p.Mode || o.Before == "" || p.SHA256 == "" {
 		return fs.ErrNotExist
 	}
-	if digest, err := digestOf(from); err != nil || digest != p.SHA256 {
+	if digest, _, err := artifact.Digest(from); err != nil || digest != p.SHA256 {
 		return fs.ErrNotExist
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
 	return os.Link(from, to)
-}
-
-func digestOf(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -200,7 +200,7 @@ func (a *assembly) list() ([]artifact.Artifact, error) {
 		})
 	}
 	for _, archive := range a.archives {
-		digest, size, err := fileDigest(filepath.Join(a.run.dist.staging, archive.Path))
+		digest, size, err := artifact.Digest(filepath.Join(a.run.dist.staging, archive.Path))
 		if err != nil {
 			return nil, err
 		}
@@ -233,7 +233,7 @@ func (a *assembly) writeLists(artifacts []artifact.Artifact) error {
 	if err := writeFile(checksums, func(f *os.File) error { return artifact.WriteChecksums(f, sums) }); err != nil {
 		return err
 	}
-	digest, size, err := fileDigest(checksums)
+	digest, size, err := artifact.Digest(checksums)
 	if err != nil {
 		return err
 	}

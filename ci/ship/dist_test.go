@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
 )
 
 func put(t *testing.T, path, text string) {
@@ -193,14 +195,14 @@ func TestFileDigestAndDirSize(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "a"), "hello\n")
 	put(t, filepath.Join(dir, "b", "c"), "12")
-	digest, size, err := fileDigest(filepath.Join(dir, "a"))
+	digest, size, err := artifact.Digest(filepath.Join(dir, "a"))
 	require.NoError(t, err)
 	assert.Equal(t, "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", digest)
 	assert.EqualValues(t, 6, size)
 	all, err := dirSize(dir)
 	require.NoError(t, err)
 	assert.EqualValues(t, 8, all)
-	_, _, err = fileDigest(filepath.Join(dir, "missing"))
+	_, _, err = artifact.Digest(filepath.Join(dir, "missing"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	_, err = dirSize(filepath.Join(dir, "missing"))
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -2,8 +2,6 @@ package ship
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,19 +53,6 @@ func writeJSON(w io.Writer, value any) error {
 // writeRun writes the report of the run itself.
 func (d *dist) writeRun(run report.Run) error {
 	return d.writeReport("run.json", func(f *os.File) error { return render.JSON(f, run) })
-}
-
-func fileDigest(path string) (digest string, size int64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", 0, fmt.Errorf("read %s: %w", filepath.Base(path), err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if size, err = io.Copy(sum, f); err != nil {
-		return "", 0, fmt.Errorf("read %s: %w", filepath.Base(path), err)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), size, nil
 }
 
 func dirSize(dir string) (size int64, err error) {

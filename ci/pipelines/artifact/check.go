@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/slipway-ci/slipway/ci/target"
@@ -84,6 +85,20 @@ func CheckReader(r io.ReaderAt, name string, want Want) (Info, error) {
 		found.readBuildInfo(r, &info, want)
 	}
 	return info, errors.Join(found.errs...)
+}
+
+// Digest returns the SHA-256, in hexadecimal, and the size of a file.
+func Digest(path string) (sha256 string, size int64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", 0, fmt.Errorf("read %s: %w", filepath.Base(path), err)
+	}
+	defer file.Close()
+	info, err := digest(file)
+	if err != nil {
+		return "", 0, fmt.Errorf("read %s: %w", filepath.Base(path), err)
+	}
+	return info.SHA256, info.Size, nil
 }
 
 func digest(r io.ReaderAt) (Info, error) {

@@ -40,16 +40,3 @@ func (s Stages) withCaches(c *dagger.Container) *dagger.Container {
 	}
 	return c
 }
-
-// excludedSource never reaches the engine: it is large, private or made by us, and no build or test reads it.
-var excludedSource = []string{".git", "**/.git", "dist", "**/node_modules", ".DS_Store"}
-
-// wholeTree is the project as verify sees it.
-func (s Stages) wholeTree() *dagger.Directory {
-	return s.Client.Host().Directory(s.Project.Root, dagger.HostDirectoryOpts{Exclude: excludedSource})
-}
-
-// files is the part of the tree that is named.
-func (s Stages) files(include []string) *dagger.Directory {
-	return s.Client.Host().Directory(s.Project.Root, dagger.HostDirectoryOpts{Include: include, Exclude: excludedSource})
-}

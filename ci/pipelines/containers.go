@@ -2,6 +2,9 @@ package pipelines
 
 import (
 	"embed"
+	"io/fs"
+	"iter"
+	"strings"
 
 	"dagger.io/dagger"
 )
@@ -79,28 +82,40 @@ var goEnv = [][2]string{
 	{"SSL_CERT_FILE", caBundle},
 }
 
-//go:embed inbox/*.go
+//go:embed inbox/*.go inbox/capacity/*.go
 var inboxSource embed.FS
+
+// inboxModule is the helper's module in its container: with the import path that it has here, so that its packages find
+// each other.
+const inboxModule = "module github.com/slipway-ci/slipway/ci/pipelines/inbox\n\ngo 1.25\n"
 
 // buildInbox compiles the helper that runs in the containers, with the project's own toolchain.
 func (s Stages) buildInbox() *dagger.Container {
-	source := s.Client.Directory().WithNewFile("go.mod", "module inbox\n\ngo 1.25\n")
-	entries, err := inboxSource.ReadDir("inbox")
-	if err != nil {
-		panic(err) // the files are part of this program
-	}
-	for _, entry := range entries {
-		if isTest(entry.Name()) {
-			continue
-		}
-		data, err := inboxSource.ReadFile("inbox/" + entry.Name())
-		if err != nil {
-			panic(err)
-		}
-		source = source.WithNewFile(entry.Name(), string(data))
+	source := s.Client.Directory().WithNewFile("go.mod", inboxModule)
+	for name, text := range inboxFiles() {
+		source = source.WithNewFile(name, text)
 	}
 	return s.settled(s.made.base()).
 		WithMountedDirectory(sourceDir, source).
 		WithWorkdir(sourceDir).
 		WithExec([]string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", outDir + "/inbox", "."})
+}
+
+// inboxFiles is the helper's source without its tests, by the name in its module, in the order of names.
+func inboxFiles() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		err := fs.WalkDir(inboxSource, "inbox", func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || isTest(name) {
+				return err
+			}
+			data, err := inboxSource.ReadFile(name)
+			if err == nil && !yield(strings.TrimPrefix(name, "inbox/"), string(data)) {
+				return fs.SkipAll
+			}
+			return err
+		})
+		if err != nil {
+			panic(err) // the files are part of this program
+		}
+	}
 }

@@ -7,8 +7,6 @@ import (
 	"path"
 	"strings"
 
-	"dagger.io/dagger"
-
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/target"
 )
@@ -93,15 +91,6 @@ func targetEnv(app project.App, t target.Target) []string {
 		env = append(env, name+"="+app.Build.Env[name])
 	}
 	return env
-}
-
-// onlyFiles is the part of the tree that a build reads.
-func (s Stages) onlyFiles(names []string) *dagger.Directory {
-	include := make([]string, len(names))
-	for i, name := range names {
-		include[i] = literal(name)
-	}
-	return s.Client.Host().Directory(s.Project.Root, dagger.HostDirectoryOpts{Include: include})
 }
 
 // literal is a pattern that matches one name and no other. A pattern with anything special in it becomes a regular expression,

@@ -61,7 +61,7 @@ func TestExplain(t *testing.T) {
 }
 
 func TestSlots(t *testing.T) {
-	s := New(Config{Jobs: 1})
+	s := New(Config{})
 	step := report.NewRecorder(report.Run{}, nil, time.Now).Stage("build").Step("linux/amd64")
 	release, err := s.slot(t.Context(), step)
 	require.NoError(t, err)

@@ -2,11 +2,14 @@ package pipelines
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
 	"dagger.io/dagger"
 
+	"github.com/slipway-ci/slipway/ci/pipelines/inbox/capacity"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 )
@@ -21,13 +24,18 @@ type Config struct {
 	Machine    Machine // what the user's machine lends to the containers
 	Report     *report.Recorder
 	VulnDB     func() VulnDB // the vulnerability database, as probed from this machine; may wait for the answer
-	Jobs       int           // commands that run at once
 	NoCache    bool          // run everything, replay nothing
 	Verbose    bool          // pass on what the commands print
 	RunID      string        // unique to this run
 	Started    time.Time     // results older than this were replayed
 	Slipway    string        // version of this program
+	Exclude    []string      // patterns of what is left out of the project's directory ([Excluded])
+	Change     Change        // what is done to the sources before anything reads them; nil: nothing
 }
+
+// Change makes the tree that is verified and built out of the one that lies on the machine: a step of your own before the
+// build, such as a code generator. It describes work ([Stages.Workshop] helps) and does none itself.
+type Change func(s Stages, source *dagger.Directory) *dagger.Directory
 
 // Stages runs a project's stages on an engine.
 type Stages struct {
@@ -42,16 +50,38 @@ type made struct {
 	source             func() *dagger.Directory
 }
 
-// New returns the stages of a project.
+// New returns the stages of a project. They run one command at a time until [Stages.WithJobs] says otherwise.
 func New(c Config) Stages {
-	s := Stages{Config: c, slots: make(chan struct{}, max(1, c.Jobs)), made: &made{}}
+	s := Stages{Config: c, slots: make(chan struct{}, 1), made: &made{}}
 	*s.made = made{
 		base:   sync.OnceValue(s.toolchain),
 		tests:  sync.OnceValue(s.testRoot),
 		inbox:  sync.OnceValue(s.buildInbox),
-		source: sync.OnceValue(s.wholeTree),
+		source: sync.OnceValue(s.tree),
 	}
 	return s
+}
+
+// WithJobs returns the same stages with n commands at once.
+func (s Stages) WithJobs(n int) Stages {
+	s.slots = make(chan struct{}, max(1, n))
+	return s
+}
+
+// Capacity is what the engine's containers may use. It is measured once an hour: whoever resizes an engine gains from it soon.
+func (s Stages) Capacity(ctx context.Context) (capacity.Capacity, error) {
+	var c capacity.Capacity
+	text, err := s.buildRoot().
+		WithEnvVariable("SLIPWAY_HOUR", s.Started.UTC().Format("2006-01-02T15")).
+		WithExec([]string{inboxPath, "capacity"}).
+		Stdout(ctx)
+	if err != nil {
+		return c, fmt.Errorf("ask the engine for its cores and memory: %w", explain(err))
+	}
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		return c, fmt.Errorf("read the engine's cores and memory: %w", err)
+	}
+	return c, nil
 }
 
 // HasTestRoot tells whether tests run in a full system, with the race detector and cgo.

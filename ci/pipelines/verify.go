@@ -157,7 +157,7 @@ func moduleLabel(p project.Project, m project.Module) string {
 func (v verifier) checkContainer(m project.Module, c check) *dagger.Container {
 	source := v.made.source()
 	if c.light {
-		source = v.files([]string{"**/go.mod", "**/go.sum", "go.work", "go.work.sum"})
+		source = v.part([]string{"**/go.mod", "**/go.sum", "go.work", "go.work.sum"})
 	}
 	container := v.in(v.made.tests(), m, source)
 	if c.tool != nil {

@@ -210,22 +210,6 @@ func TestVulnDB(t *testing.T) {
 	assert.NotEmpty(t, vulnDB(ctx, func(string) string { return server.URL }).Why)
 }
 
-func TestAvailable(t *testing.T) {
-	dir := t.TempDir()
-	put(t, filepath.Join(dir, "meminfo"), "MemTotal:       24684988 kB\nMemFree: 1 kB\n")
-	put(t, filepath.Join(dir, "odd"), "MemTotal: many kB\nMemTotal\n")
-	put(t, filepath.Join(dir, "limit"), "4294967296\n")
-	put(t, filepath.Join(dir, "none"), "max\n")
-	assert.EqualValues(t, 24106, meminfo(filepath.Join(dir, "meminfo")))
-	assert.Zero(t, meminfo(filepath.Join(dir, "odd")))
-	assert.Zero(t, meminfo(filepath.Join(dir, "missing")))
-	assert.EqualValues(t, 4<<30, readNumber(filepath.Join(dir, "limit")))
-	assert.Zero(t, readNumber(filepath.Join(dir, "none")))
-	assert.Zero(t, readNumber(filepath.Join(dir, "missing")))
-	cores, _ := available()
-	assert.Positive(t, cores)
-}
-
 func TestLoopback(t *testing.T) {
 	for host, want := range map[string]bool{"localhost": true, "127.0.0.1": true, "127.8.8.8": true, "::1": true, "": false, "example.com": false, "10.0.0.1": false, "0.0.0.0": false} {
 		assert.Equal(t, want, isLoopback(host), host)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/ci/engine"
+	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/target"
@@ -41,6 +42,9 @@ type Options struct {
 	Skip    []string        // checks of verify to leave out
 	NoCache bool            // run everything, replay nothing
 	Verbose bool            // tell the observer what the commands print
+
+	// Change is a step of your own before all others: what it makes of the sources is verified and built. nil changes nothing.
+	Change pipelines.Change
 
 	Cache   string              // Slipway's directory in the user's cache; "" is the default
 	Getenv  func(string) string // nil is os.Getenv
@@ -122,17 +126,6 @@ type LackingError struct{ Cause error }
 
 func (e *LackingError) Error() string { return e.Cause.Error() }
 func (e *LackingError) Unwrap() error { return e.Cause }
-
-// jobs is how many commands run at once: one for each core, as long as each has two gigabytes of memory.
-func jobs(cores int, memoryMiB int) report.Parallel {
-	const perJob = 2048
-	p := report.Parallel{Cores: cores, MemoryMiB: memoryMiB, Jobs: cores, Why: fmt.Sprintf("one for each of %d cores", cores)}
-	if byMemory := memoryMiB / perJob; memoryMiB > 0 && byMemory < cores {
-		p.Jobs = max(1, byMemory)
-		p.Why = fmt.Sprintf("%d MiB of memory, %d MiB each", memoryMiB, perJob)
-	}
-	return p
-}
 
 func runID(now time.Time) string { return fmt.Sprintf("%x-%x", now.UnixNano(), os.Getpid()) }
 

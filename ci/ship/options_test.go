@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
+	"github.com/slipway-ci/slipway/ci/pipelines/inbox/capacity"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/target"
@@ -95,14 +96,14 @@ func TestJobs(t *testing.T) {
 		why                 string
 	}{
 		{8, 64 << 10, 8, "one for each of 8 cores"},
-		{8, 8 << 10, 4, "8192 MiB of memory, 2048 MiB each"},
-		{8, 1 << 10, 1, "1024 MiB of memory, 2048 MiB each"},
+		{8, 8 << 10, 4, "8192 MiB of memory (the machine), 2048 MiB each"},
+		{8, 1 << 10, 1, "1024 MiB of memory (the machine), 2048 MiB each"},
 		{8, 0, 8, "one for each of 8 cores"}, // unknown
-		{1, 512, 1, "512 MiB of memory, 2048 MiB each"},
+		{1, 512, 1, "512 MiB of memory (the machine), 2048 MiB each"},
 		{2, 4096, 2, "one for each of 2 cores"},
 	}
 	for _, c := range cases {
-		assert.Equal(t, report.Parallel{Cores: c.cores, MemoryMiB: c.memory, Jobs: c.want, Why: c.why}, jobs(c.cores, c.memory))
+		assert.Equal(t, report.Parallel{Cores: c.cores, MemoryMiB: c.memory, Jobs: c.want, Why: c.why}, jobs(capacity.Capacity{Cores: c.cores, MemoryMiB: c.memory, Limit: "the machine"}))
 	}
 }
 

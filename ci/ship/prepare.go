@@ -22,7 +22,10 @@ import (
 // prepare opens the engine and makes the root filesystems, all at once: on a new machine each takes its time.
 func (r *run) prepare(ctx context.Context) error {
 	stage := r.report.Stage("prepare")
-	config := pipelines.Config{Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started, Slipway: r.options.Slipway}
+	config := pipelines.Config{
+		Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started,
+		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir), Change: r.options.Change,
+	}
 	if r.needsTests() {
 		config.VulnDB = soon(func() pipelines.VulnDB { return vulnDB(ctx, r.options.Getenv) })
 	}
@@ -54,12 +57,17 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	config.Client = r.session.Client
+	stages := pipelines.New(config)
+	atOnce, err := parallel(ctx, r.session, stages)
+	if err != nil {
+		return err
+	}
+	r.report.Parallel(atOnce)
+	r.stages = stages.WithJobs(atOnce.Jobs)
+	err = r.upload(ctx, stage)
 	stage.Done("")
-	parallel := jobs(available())
-	r.report.Parallel(parallel)
-	config.Client, config.Jobs = r.session.Client, parallel.Jobs
-	r.stages = pipelines.New(config)
-	return nil
+	return err
 }
 
 // soon starts to work out a value at once and returns what waits for it.

@@ -65,7 +65,7 @@ func (r *run) carryOut(ctx context.Context) (report.Run, error) {
 	}
 	defer r.dist.close()
 	err = r.prepare(ctx)
-	if err == nil {
+	if err == nil && r.failed() == ExitOK {
 		err = r.work(ctx)
 	}
 	r.session.Close()

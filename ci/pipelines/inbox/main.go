@@ -9,12 +9,14 @@
 //	inbox pack REQUEST.json
 //	inbox untar ARCHIVE.tar.gz DIR
 //	inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]
+//	inbox capacity
 //
 // run stores what a command printed and how it ended, and exits 0 even if the
 // command failed: a failure is a result that can be read and cached like any
 // other. inputs lists the files that a build really reads. pack writes archives
 // whose bytes depend on their content only. smoke starts a service, asks its health
-// address until it is well, and stops it. untar unpacks a root filesystem.
+// address until it is well, and stops it. untar unpacks a root filesystem. capacity
+// says how many cores and how much memory there are.
 //
 // Each command but untar prints one JSON document to stdout. Inbox itself exits 0, 1 if it
 // could not do its work, and 2 if it was called wrongly.
@@ -26,13 +28,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/slipway-ci/slipway/ci/pipelines/inbox/capacity"
 )
 
 const usage = `usage: inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE] [-sum FILE] -- COMMAND [ARG…]
        inbox inputs REQUEST.json
        inbox pack REQUEST.json
        inbox untar ARCHIVE.tar.gz DIR
-       inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]`
+       inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]
+       inbox capacity`
 
 const (
 	exitFailed = 1
@@ -63,6 +68,8 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		return untarCommand(args[1:])
 	case "smoke":
 		return smokeCommand(args[1:], stdout)
+	case "capacity":
+		return printJSON(stdout, capacity.Read(os.DirFS("/")))
 	}
 	return usageError{fmt.Sprintf("unknown command %q", args[0])}
 }

@@ -176,10 +176,8 @@ func (v verifier) judge(ctx context.Context, step *report.StepRecorder, m projec
 		step.Done(o.result(""))
 		return nil
 	}
-	if c.style && !v.Project.Verify.Strict && len(found) > 0 {
-		result := o.result(fmt.Sprintf("%s: %d", c.title, len(found)))
-		result.Status, result.Findings = report.Warned, found
-		step.Done(result)
+	if c.style && !v.Project.Verify.Strict {
+		step.Done(styleResult(c, o, found, output))
 		return nil
 	}
 	failure := o.failure(ctx, c.title)
@@ -191,6 +189,17 @@ func (v verifier) judge(ctx context.Context, step *report.StepRecorder, m projec
 	}
 	step.Fail(failure)
 	return nil
+}
+
+// styleResult is how a check of style ends that found something, or that could not look: go mod tidy needs modules that a
+// workspace has and no proxy.
+func styleResult(c check, o outcome, found []report.Finding, output string) report.Result {
+	if len(found) == 0 {
+		return report.Result{Status: report.NotChecked, Summary: "it could not run: " + lastOf(report.Tail(output))}
+	}
+	result := o.result(fmt.Sprintf("%s: %d", c.title, len(found)))
+	result.Status, result.Findings = report.Warned, found
+	return result
 }
 
 // own leaves out what lies in a nested module, whether verify covers that one or not.

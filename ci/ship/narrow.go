@@ -16,12 +16,17 @@ func narrow(p *project.Project, wanted []target.Target) error {
 	if len(wanted) == 0 {
 		return nil
 	}
+	if len(p.Apps) == 0 {
+		return &UsageError{"--target: this project has no program to build; leave the flag out to verify it"}
+	}
 	built := map[target.Target]bool{}
 	var offered []string
 	for i := range p.Apps {
 		var kept []target.Target
 		for _, t := range p.Apps[i].Targets {
-			offered = append(offered, t.String())
+			if name := t.String(); !slices.Contains(offered, name) {
+				offered = append(offered, name)
+			}
 			if slices.Contains(wanted, t) {
 				kept = append(kept, t)
 				built[t] = true

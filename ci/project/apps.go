@@ -28,11 +28,15 @@ func (l *loader) inferApps() {
 	left := map[string][]string{} // reason: directories
 	var found []mainDir
 	for _, main := range l.tree.mains {
-		if !slices.Contains(l.own(), main.moduleDir) || !main.fitsAnything(l.fsys, l.project.Go.Version) {
+		if !slices.Contains(l.own(), main.moduleDir) {
 			continue
 		}
-		if why := leftOut(l.seenFrom(main)); why != "" {
+		if why := l.leftOut(main); why != "" {
 			left[why] = append(left[why], main.dir)
+			continue
+		}
+		if why := l.neverCompiled(main); why != "" {
+			left[why] = append(left[why], main.fileNames()...)
 			continue
 		}
 		found = append(found, main)
@@ -42,6 +46,37 @@ func (l *loader) inferApps() {
 		l.inferApp(main, names[i])
 	}
 	l.explainLeftOut(left)
+	l.explainNoApps()
+}
+
+// leftOut says why a package main is no program to ship, or "".
+func (l *loader) leftOut(main mainDir) string {
+	if !main.fitsAnything(l.fsys, l.project.Go.Version) {
+		return "" // neverCompiled knows why
+	}
+	if why := leftOut(l.seenFrom(main)); why != "" {
+		return why
+	}
+	if !main.hasFuncMain(l.fsys) {
+		return "package main without func main: a plugin, or not finished"
+	}
+	return ""
+}
+
+// neverCompiled says why no platform compiles a package main, or "".
+func (l *loader) neverCompiled(main mainDir) string {
+	golang := l.project.Go.Version
+	if main.fitsAnything(l.fsys, golang) {
+		return ""
+	}
+	if newer := main.newerGo(l.fsys, golang); newer != "" {
+		return fmt.Sprintf("build constraints ask for Go %s, and %s builds; say go: {version: %q} to ship it", newer, golang, fullRelease(newer))
+	}
+	tags := main.guards(l.fsys)
+	if len(tags) == 0 || slices.Contains(tags, "ignore") {
+		return "build constraints leave it out everywhere: for go run or go generate"
+	}
+	return fmt.Sprintf("compiled only with the build tag %s; name it under apps with build: {tags: [%s]} to ship it", strings.Join(tags, " or "), tags[0])
 }
 
 // seenFrom is the directory as its users see it: relative to where the
@@ -58,20 +93,44 @@ func (l *loader) explainLeftOut(left map[string][]string) {
 	for _, why := range slices.Sorted(maps.Keys(left)) {
 		l.reason("left out", listed(left[why]), why)
 	}
-	if len(l.project.Apps) == 0 {
-		l.reason("apps", "none", "no package main to ship: a library is verified only")
-	}
 }
 
-// leftOut says why a package main is no program for users, or "".
+// explainNoApps says what comes of a project without a program, and where
+// there are some after all.
+func (l *loader) explainNoApps() {
+	if len(l.project.Apps) > 0 {
+		return
+	}
+	var here, elsewhere []string
+	for _, main := range l.tree.mains {
+		switch {
+		case slices.Contains(l.own(), main.moduleDir):
+			here = append(here, main.dir)
+		case main.moduleDir != "" && leftOut(l.seenFrom(main)) == "" && !slices.Contains(elsewhere, main.moduleDir):
+			elsewhere = append(elsewhere, main.moduleDir)
+		}
+	}
+	why := "no package main to ship: a library is verified only"
+	if len(here) > 0 {
+		why = "every package main is left out, so this is verified only"
+	}
+	if len(elsewhere) > 0 {
+		why += fmt.Sprintf("; there are programs in modules of their own (%s): name them under apps, or use -C", listed(elsewhere))
+	}
+	l.reason("apps", "none", why)
+}
+
+// leftOut says why a directory holds no program for users, or "".
 func leftOut(dir string) string {
 	const next = "; name it under apps to ship it"
 	for _, element := range strings.Split(dir, "/") {
 		switch element {
 		case "internal", "hack", "tools":
 			return element + "/ holds programs for developers" + next
-		case "examples", "example":
+		case "examples", "example", "samples", "demos":
 			return element + "/ holds examples" + next
+		case "scripts", "third_party":
+			return element + "/ holds scripts or the code of others" + next
 		case "test", "tests", "e2e", "testutil", "testutils", "testhelper", "testhelpers":
 			return element + "/ holds helpers of tests" + next
 		}
@@ -111,10 +170,17 @@ func (l *loader) inferNames(found []mainDir) []inferredName {
 
 func (l *loader) plainName(main mainDir) inferredName {
 	binary := path.Base(main.dir)
-	why := "package main in " + main.dir
-	if main.dir == main.moduleDir {
+	why := "package main in " + oneLine(main.dir)
+	switch parent := path.Dir(main.dir); {
+	case main.dir == main.moduleDir:
 		binary = nameOfModule(l.mods[main.moduleDir].path)
 		why = "package main at the top of module " + l.mods[main.moduleDir].path
+	case isMajorVersion(binary) && parent == main.moduleDir:
+		binary = nameOfModule(l.mods[main.moduleDir].path)
+		why += ", and a major version is no name"
+	case isMajorVersion(binary):
+		binary = path.Base(parent)
+		why += ", and a major version is no name"
 	}
 	name := slug(binary)
 	if name == "" {
@@ -132,19 +198,28 @@ func (l *loader) inferApp(main mainDir, name inferredName) {
 		Workspace: l.inWorkspace(main.moduleDir), Build: Build{Link: "static"}, Image: Image{User: DefaultUser},
 	}
 	if app.Targets = l.inferTargets(main, app); len(app.Targets) == 0 {
-		l.reason("left out", main.dir, l.whyNowhere(main, app))
+		l.reason("left out", oneLine(main.dir), l.whyNowhere(main, app))
 		return
 	}
 	app.Image.Enabled = hasLinux(app.Targets)
 	l.reason("app "+app.Name, main.dir, name.why)
 	l.explainTargets(main, app)
+	l.explainStub(main, app)
 	l.project.Apps = append(l.project.Apps, app)
 }
 
-// whyNowhere explains a program that no default target can have.
+// whyNowhere explains a program that no default target can have. cgo is not
+// inferred: the C compiler is there for one processor only, which depends on
+// the machine, and what C libraries are needed is not written anywhere.
 func (l *loader) whyNowhere(main mainDir, app App) string {
-	if slices.ContainsFunc(target.Default(), func(t target.Target) bool { return main.fits(l.fsys, l.platform(app, t, true)) }) {
-		return "it needs cgo; name it under apps with build: {cgo: true} to ship it"
+	for _, t := range target.Default() {
+		if missing, _ := l.gap(main, l.platform(app, t, false)); missing.cgo {
+			who := "it"
+			if missing.dir != main.dir {
+				who = "package " + missing.dir
+			}
+			return fmt.Sprintf("%s needs cgo, and a C compiler builds for its own machine only; name it under apps with targets: [linux/amd64] and build: {cgo: true} to ship it", who)
+		}
 	}
 	return "it compiles for none of the default targets; name it under apps with its targets to ship it"
 }
@@ -153,7 +228,7 @@ func (l *loader) whyNowhere(main mainDir, app App) string {
 func (l *loader) inferTargets(main mainDir, app App) []target.Target {
 	var fitting []target.Target
 	for _, t := range target.Default() {
-		if main.fits(l.fsys, l.platform(app, t, app.Build.CGO)) {
+		if _, missing := l.gap(main, l.platform(app, t, app.Build.CGO)); !missing {
 			fitting = append(fitting, t)
 		}
 	}
@@ -163,9 +238,22 @@ func (l *loader) inferTargets(main mainDir, app App) []target.Target {
 func (l *loader) explainTargets(main mainDir, app App) {
 	l.reason(app.Name+" targets", targetNames(app.Targets), "default")
 	for _, t := range target.Default() {
-		if !slices.Contains(app.Targets, t) {
-			l.reason(app.Name+" "+t.String(), "unsupported", "build constraints exclude all files of "+main.dir)
+		if slices.Contains(app.Targets, t) {
+			continue
 		}
+		why := "build constraints exclude all files of "
+		missing, _ := l.gap(main, l.platform(app, t, app.Build.CGO))
+		if missing.cgo {
+			why = "without cgo there are no files of "
+		}
+		l.reason(app.Name+" "+t.String(), "unsupported", why+missing.dir)
+	}
+}
+
+// explainStub warns of a program that builds without cgo and does not work.
+func (l *loader) explainStub(main mainDir, app App) {
+	if l.imports(main, l.platform(app, app.Targets[0], false), stub) {
+		l.reason(app.Name+" cgo", "off", "it imports "+stub+", which does not work without: name the app with targets: [linux/amd64] and build: {cgo: true}, or take a driver that is all Go")
 	}
 }
 

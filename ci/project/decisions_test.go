@@ -151,6 +151,12 @@ func TestScan_NamesWhatCannotBeRead(t *testing.T) {
 
 	_, err = scan(t.Context(), fsys, ".", "locked")
 	assert.NoError(t, err, "the output directory is never read")
+
+	for _, name := range []string{".git", "node_modules", "testdata", "_x", "vendor"} {
+		fsys = brokenDir{FS: fstest.MapFS{"go.mod": {}, name + "/x.go": {}}, name: name}
+		_, err = scan(t.Context(), fsys, ".", "")
+		assert.NoError(t, err, "%s is never read, however large it is", name)
+	}
 }
 
 func TestConfigError_ListsAllProblems(t *testing.T) {

@@ -117,6 +117,10 @@ func (d *document) parse(data []byte) (top ast.Node) {
 		d.blameAt(place{1, 1}, "", "is not UTF-8 text", "save it as UTF-8")
 		return nil
 	}
+	if line := conflictLine(data); line > 0 {
+		d.blameAt(place{line, 1}, "", "an unresolved merge conflict begins here", "resolve it, and remove the lines with <<<<<<<, ======= and >>>>>>>")
+		return nil
+	}
 	if line := tooDeep(data); line > 0 {
 		d.blameAt(place{line, 1}, "", "is nested too deeply", "close the brackets")
 		return nil

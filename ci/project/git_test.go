@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -119,19 +120,39 @@ func TestLoad_Canceled(t *testing.T) {
 }
 
 func TestDirtyScope_Inputs(t *testing.T) {
-	scope := dirtyScope{prefix: "service", dirs: []string{"app", "lib", "go.work"}, nested: []string{".", "app/tools"}, dist: "app/dist", config: "app/ship.yaml"}
+	sources := fstest.MapFS{
+		"app/main.go":       {Data: []byte("package main\n\n//go:embed page.html \"with space\" all:static\nvar files embed.FS\n")},
+		"app/deep/x.go":     {Data: []byte("package deep\n\n//go:embed *.txt\nvar files embed.FS\n")},
+		"app/x_test.go":     {Data: []byte("package main\n\n//go:embed test.html\n")},
+		"lib/broken.go":     {Data: []byte("package lib\n\n//go:embed [\n")},
+		"app/out/embeds.go": {Data: []byte("package out\n\n//go:embed *\n")},
+	}
+	scope := dirtyScope{fsys: sources, prefix: "service", dirs: []string{"app", "lib"}, others: []string{"go.work"}, nested: []string{".", "app/tools"}, outputs: []string{"app/out"}}
 	for entry, want := range map[string]string{
 		" M service/app/main.go\x00":                                "app/main.go",
 		"?? service/app/page.html\x00":                              "app/page.html",
-		"?? service/app/new/\x00":                                   "app/new",
+		"?? service/app/other.html\x00":                             "",
+		"?? service/app/with space\x00":                             "app/with space",
+		"?? service/app/static/a/b.js\x00":                          "app/static/a/b.js",
+		"?? service/app/deep/a.txt\x00":                             "app/deep/a.txt",
+		"?? service/app/deep/down/a.txt\x00":                        "",
+		"?? service/app/test.html\x00":                              "",
+		"?? service/lib/anything\x00":                               "lib/anything",
+		" M service/app/go.sum\x00":                                 "app/go.sum",
+		" M service/app/vendor/modules.txt\x00":                     "app/vendor/modules.txt",
+		" M service/app/vendor/example.com/x/x.go\x00":              "app/vendor/example.com/x/x.go",
+		" M service/app/asm_amd64.s\x00":                            "app/asm_amd64.s",
+		" M service/app/default.pgo\x00":                            "app/default.pgo",
+		" M service/app/testdata/x.go\x00":                          "",
+		" M service/app/_old/x.go\x00":                              "",
+		" M service/app/.x.go\x00":                                  "",
 		"R  service/app/new.go\x00service/app/old.go\x00":           "app/new.go",
 		"R  service/x/new.go\x00service/app/old.go\x00":             "",
 		" M service/go.work\x00":                                    "go.work",
 		" M service/app/main_test.go\x00":                           "",
 		"?? service/app/README.MD\x00":                              "",
 		" M service/app/slipway.yaml\x00":                           "",
-		" M service/app/ship.yaml\x00":                              "",
-		"?? service/app/dist/app\x00":                               "",
+		"?? service/app/out/app.go\x00":                             "",
 		" M service/app/tools/x.go\x00":                             "",
 		" M service/other/x.go\x00":                                 "",
 		" M elsewhere/app/main.go\x00":                              "",
@@ -144,6 +165,37 @@ func TestDirtyScope_Inputs(t *testing.T) {
 	} {
 		assert.Equal(t, want, strings.Join(scope.inputs(entry), " "), "%q", entry)
 	}
+}
+
+func TestLineOf(t *testing.T) {
+	for _, test := range []struct {
+		dir, path string
+		want      line
+	}{
+		{".", "example.com/web", line{}},
+		{".", "example.com/web/v2", line{}},
+		{"sub", "example.com/web/sub", line{prefix: "sub/"}},
+		{"a/b", "example.com/web/a/b/v3", line{prefix: "a/b/"}},
+		{"v2", "example.com/web/v2", line{major: "v2"}},
+		{"sub/v2", "example.com/web/sub/v2", line{prefix: "sub/", major: "v2"}},
+		{"v2", "example.com/other", line{prefix: "v2/"}},
+		{"x", "gopkg.in/x.v3", line{prefix: "x/"}},
+	} {
+		assert.Equal(t, test.want, lineOf(test.dir, test.path), "%s %s", test.dir, test.path)
+	}
+}
+
+func TestLine_Version(t *testing.T) {
+	for tag, want := range map[string]string{
+		"v1.2.3": "1.2.3", "1.2.3": "1.2.3", "v1.2.3-rc.1+b": "1.2.3-rc.1+b", "2024.5.6": "2024.5.6",
+		"v1.2": "", "v1": "", "2024.05.06": "", "vv1.2.3": "", "x/v1.2.3": "", "": "", "v1.2.3 ": "",
+	} {
+		assert.Equal(t, want, line{}.version(tag), tag)
+	}
+	assert.Equal(t, "1.2.3", line{prefix: "sub/"}.version("sub/v1.2.3"))
+	assert.Empty(t, line{prefix: "sub/"}.version("v1.2.3"))
+	assert.Equal(t, "2.0.1", line{major: "v2"}.version("v2.0.1"))
+	assert.Empty(t, line{major: "v2"}.version("v1.9.0"))
 }
 
 func TestWebAddress(t *testing.T) {
@@ -197,9 +249,9 @@ func FuzzDescribe(f *testing.F) {
 		}
 		assert.GreaterOrEqual(t, distance, 0)
 		assert.True(t, strings.HasPrefix(out, tag+"-"))
-		if isVersionTag(tag) {
+		if (line{}).version(tag) != "" {
 			v := decideVersion(history{tag: tag, distance: distance, commit: "abc1234d"}, nil)
-			assert.True(t, strings.HasPrefix("v"+v.Version, tag))
+			assert.True(t, strings.HasPrefix("v"+v.Version, "v"+strings.TrimPrefix(tag, "v")))
 			assert.NotContains(t, v.Version, "/")
 		}
 	})

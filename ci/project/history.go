@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/mod/semver"
 )
 
 // history is what git knows about a directory, before anything is decided.
@@ -23,16 +21,14 @@ type history struct {
 	branch  string
 	remote  string
 
-	tag      string   // nearest tag that is a semantic version
+	line     line     // whose tags are read
+	tag      string   // nearest tag of the line that is a semantic version
 	distance int      // commits since tag
 	ignored  []string // nearer tags that look like versions and are none
 }
 
-// maxIgnoredTags bounds the search for a usable tag.
-const maxIgnoredTags = 50
-
-// readHistory asks git. That there is no git, no repository or no commit is
-// an answer and no error.
+// readHistory asks git for all but the tags, which depend on what is shipped.
+// That there is no git, no repository or no commit is an answer and no error.
 func readHistory(ctx context.Context, dir string, getenv func(string) string) (history, git, error) {
 	g, err := newGit(dir, getenv)
 	if err != nil {
@@ -42,7 +38,7 @@ func readHistory(ctx context.Context, dir string, getenv func(string) string) (h
 	if err != nil || h.none != "" {
 		return h, g, err
 	}
-	for _, read := range []func(context.Context, git) error{h.readPlace, h.readCommit, h.readTag} {
+	for _, read := range []func(context.Context, git) error{h.readPlace, h.readCommit} {
 		if err := read(ctx, g); err != nil {
 			return h, g, fmt.Errorf("read git history: %w", err)
 		}
@@ -120,72 +116,4 @@ func (h *history) readCommit(ctx context.Context, g git) error {
 	h.commit, h.date = commit, time.Unix(unix, 0).UTC()
 	h.commits, _ = strconv.Atoi(count)
 	return err
-}
-
-// readTag looks for the nearest tag that is a semantic version. git knows
-// only globs, so what it finds is checked, and it is asked again without the
-// tags that are something else.
-func (h *history) readTag(ctx context.Context, g git) error {
-	for len(h.ignored) < maxIgnoredTags {
-		args := []string{"describe", "--tags", "--long", "--abbrev=40", "--match", "v[0-9]*"}
-		for _, tag := range h.ignored {
-			args = append(args, "--exclude", tag)
-		}
-		out, err := g.line(ctx, append(args, "HEAD")...)
-		if err != nil {
-			return err
-		}
-		tag, distance, ok := parseDescribe(out)
-		if !ok {
-			return nil
-		}
-		if best, err := g.bestTagAt(ctx, tag); err != nil || best != "" {
-			h.tag, h.distance = best, distance
-			return err
-		}
-		h.ignored = append(h.ignored, tag)
-	}
-	return nil
-}
-
-// bestTagAt is the highest version among the tags of one commit: which of
-// them describe names depends on when and how they were made.
-func (g git) bestTagAt(ctx context.Context, tag string) (string, error) {
-	out, err := g.line(ctx, "tag", "--points-at", "refs/tags/"+tag+"^{commit}", "--list", "v[0-9]*")
-	best := ""
-	for candidate := range strings.Lines(out) {
-		candidate = strings.TrimSpace(candidate)
-		if isVersionTag(candidate) && (best == "" || semver.Compare(candidate, best) > 0) {
-			best = candidate
-		}
-	}
-	return best, err
-}
-
-// isVersionTag wants all three numbers: v1.2 says too little to count from.
-func isVersionTag(tag string) bool {
-	return semver.IsValid(tag) && semver.Canonical(tag)+semver.Build(tag) == tag
-}
-
-// parseDescribe takes TAG-N-gCOMMIT apart, from the right because tags have
-// hyphens of their own.
-func parseDescribe(out string) (tag string, distance int, ok bool) {
-	rest, commit, ok := cutLast(out, "-g")
-	if !ok || commit == "" {
-		return "", 0, false
-	}
-	tag, count, ok := cutLast(rest, "-")
-	distance, err := strconv.Atoi(count)
-	if !ok || err != nil || distance < 0 || !strings.HasPrefix(tag, "v") {
-		return "", 0, false
-	}
-	return tag, distance, true
-}
-
-func cutLast(s, separator string) (before, after string, found bool) {
-	i := strings.LastIndex(s, separator)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(separator):], true
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/version"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -99,9 +101,9 @@ func (l *loader) readConfig(context.Context) error {
 		l.reason("configuration", "none", "no "+defaultConfig+": everything is inferred")
 		return nil
 	}
-	data, err := os.ReadFile(l.site.config)
+	data, err := readAtMost(l.site.config, maxConfigSize+1)
 	if err != nil {
-		return unreadable("file", l.site.config, err)
+		return unreadable("file", l.shownConfig(), err)
 	}
 	l.cfg, l.doc = readConfig(l.shownConfig(), data)
 	if len(l.doc.places) == 0 {
@@ -109,6 +111,17 @@ func (l *loader) readConfig(context.Context) error {
 	}
 	l.reason("configuration", l.shownConfig(), "it overrides what would be inferred")
 	return nil
+}
+
+// readAtMost reads the beginning of a file: nothing else is needed to say
+// that it is too large.
+func readAtMost(name string, size int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, size))
 }
 
 // shownConfig is the configuration's name as users would type it.
@@ -179,15 +192,45 @@ func (l *loader) findModules(ctx context.Context) error {
 		if err := l.know(ctx, dir); err != nil {
 			return err
 		}
+		if err := l.checkSum(dir); err != nil {
+			return err
+		}
 	}
 	l.project.Name = l.nameOfProject()
 	if above := l.site.workAbove(); above != "" && l.work.file == "" && l.past.top != "" && within(l.past.top, above) {
 		l.reason("workspace", "none", fmt.Sprintf("the go.work in %s is outside of the root; use -C %s for all of it", above, above))
 	}
-	if len(l.tree.ignored) > 0 {
-		l.reason("not searched", listed(kinds(l.tree.ignored)), "the go command ignores directories of these names too")
-	}
+	l.explainNotSearched()
 	return nil
+}
+
+// checkSum refuses a module that cannot be built, before anything is started
+// for it: the go command does not write a go.sum unasked.
+func (l *loader) checkSum(dir string) error {
+	needs := l.mods[dir].needs
+	if needs == "" || l.inWorkspace(dir) || isFile(l.fsys, path.Join(dir, "go.sum")) || isFile(l.fsys, path.Join(dir, "vendor/modules.txt")) {
+		return nil
+	}
+	return &SourceError{
+		Message: fmt.Sprintf("%s requires %s, but there is no go.sum beside it", path.Join(dir, "go.mod"), needs),
+		Next:    "run go mod tidy there, and commit the go.sum that it writes",
+	}
+}
+
+func (l *loader) explainNotSearched() {
+	for _, left := range []struct {
+		dirs []string
+		why  string
+	}{
+		{kinds(l.tree.ignored), "the go command ignores directories of these names too, or they hold the code of others"},
+		{l.tree.left, "an ignore line of go.mod says so"},
+		{l.tree.garbled, "a name that is no UTF-8, which go refuses too"},
+		{l.tree.outputs, "made by slipway: it has a " + OutputMarker + " file"},
+	} {
+		if len(left.dirs) > 0 {
+			l.reason("not searched", listed(left.dirs), left.why)
+		}
+	}
 }
 
 // kinds are the names of directories, each once: every package may have a
@@ -256,6 +299,12 @@ func (l *loader) chooseGo(context.Context) error {
 	}
 	l.project.Go = chosen
 	l.reason("go", chosen.Version, chosen.Reason)
+	for _, dir := range l.own() {
+		if l.mods[dir].golang == "" {
+			language := version.Lang("go" + l.project.Go.Version)
+			l.reason("go line of "+path.Join(dir, "go.mod"), "none", "the go command then takes the language of Go 1.16; have a newer one with go mod edit -go="+strings.TrimPrefix(language, "go"))
+		}
+	}
 	return nil
 }
 
@@ -272,17 +321,17 @@ func (l *loader) playing() []string {
 func (l *loader) readVersion(ctx context.Context) error {
 	var changed []string
 	if l.past.none == "" {
-		scope, err := l.scope()
-		if err != nil {
-			return err
-		}
-		if changed, err = l.git.in(l.site.root).changedInputs(ctx, scope); err != nil {
+		var err error
+		if changed, err = l.git.in(l.site.root).changedInputs(ctx, l.scope()); err != nil {
 			var refused *gitError
 			if !errors.As(err, &refused) {
 				return err
 			}
 			l.reason("dirty", "false", "git cannot say: "+refused.Error())
 		}
+	}
+	if err := l.readTag(ctx); err != nil {
+		return err
 	}
 	v := decideVersion(l.past, changed)
 	l.project.Version = v
@@ -291,16 +340,68 @@ func (l *loader) readVersion(ctx context.Context) error {
 	return nil
 }
 
-// scope is where the build inputs of the apps are: their modules, what these
-// replace with directories, and the workspace when they belong to it.
-func (l *loader) scope() (dirtyScope, error) {
+// readTag reads the tags of the module that is shipped, when it has some of
+// its own, else those of the repository.
+func (l *loader) readTag(ctx context.Context) error {
+	if l.past.none != "" {
+		return nil
+	}
+	g := l.git.in(l.site.root)
+	own := l.lines()
+	if len(own) == 1 && own[0] != (line{}) {
+		if err := l.past.readTag(ctx, g, own[0]); err != nil || l.past.tag != "" {
+			return err
+		}
+	}
+	if err := l.past.readTag(ctx, g, line{}); err != nil || len(own) < 2 {
+		return err
+	}
+	return l.explainOtherTags(ctx, g, own)
+}
+
+// lines are the lines of versions of what is shipped.
+func (l *loader) lines() []line {
+	prefix := l.prefix()
+	var lines []line
+	for _, dir := range l.appModules() {
+		if at := lineOf(path.Join(prefix, dir), l.mods[dir].path); !slices.Contains(lines, at) {
+			lines = append(lines, at)
+		}
+	}
+	return lines
+}
+
+// explainOtherTags says that tags of modules are there and do not count: all
+// programs of a run have one version.
+func (l *loader) explainOtherTags(ctx context.Context, g git, lines []line) error {
+	for _, own := range lines {
+		other := l.past
+		if err := other.readTag(ctx, g, own); err != nil {
+			return err
+		}
+		if other.tag != "" && own != (line{}) {
+			dir := strings.TrimSuffix(own.prefix, "/")
+			l.reason("tag "+other.tag, "not used", "programs of several modules are shipped, with one version for all; use -C "+dir+" to ship that module by its own tags")
+		}
+	}
+	return nil
+}
+
+// prefix is the root relative to the top of the git work tree.
+func (l *loader) prefix() string {
 	prefix, err := filepath.Rel(l.past.top, l.site.root)
 	if err != nil {
-		return dirtyScope{}, fmt.Errorf("find root in git: %w", err)
+		return "."
 	}
-	s := dirtyScope{prefix: filepath.ToSlash(prefix), dist: l.site.dist}
-	if l.site.config != "" {
-		s.config = l.site.inRoot(l.site.config)
+	return filepath.ToSlash(prefix)
+}
+
+// scope is where the build inputs of the apps are: their modules, what these
+// replace with directories, and the workspace when they belong to it.
+func (l *loader) scope() dirtyScope {
+	s := dirtyScope{fsys: l.fsys, prefix: l.prefix(), others: []string{imageFile}, outputs: slices.Clone(l.tree.outputs)}
+	if l.site.dist != "" && l.site.dist != "." {
+		s.outputs = append(s.outputs, l.site.dist)
 	}
 	pending := l.appModules()
 	for len(pending) > 0 {
@@ -318,10 +419,10 @@ func (l *loader) scope() (dirtyScope, error) {
 		}
 	}
 	if slices.ContainsFunc(s.dirs, l.inWorkspace) {
-		s.dirs = append(s.dirs, l.work.file, strings.TrimSuffix(l.work.file, "work")+"work.sum")
+		s.others = append(s.others, l.work.file, strings.TrimSuffix(l.work.file, "work")+"work.sum", path.Join(l.site.base, "vendor/modules.txt"))
 	}
 	slices.Sort(s.dirs)
-	return s, nil
+	return s
 }
 
 // appModules are the modules that the apps are in; a library's own modules
@@ -343,13 +444,20 @@ func (l *loader) readsFrom(dir string) []string {
 	var dirs []string
 	if l.inWorkspace(dir) {
 		dirs = append(dirs, l.used...)
+		dirs = append(dirs, l.inside(l.site.base, l.work.replaced)...)
 	}
 	m, known := l.mods[dir]
 	if !known {
 		m, _ = readModule(l.fsys, dir) // what is unreadable there fails the build, and says so
 	}
-	for _, written := range m.replaced {
-		if other, inside := resolve(l.site.root, dir, written); inside {
+	return append(dirs, l.inside(dir, m.replaced)...)
+}
+
+// inside are those of some written directories that are in the root.
+func (l *loader) inside(dir string, written []string) []string {
+	var dirs []string
+	for _, w := range written {
+		if other, inside := resolve(l.site.root, dir, w); inside {
 			dirs = append(dirs, other)
 		}
 	}

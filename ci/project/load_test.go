@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/assert"
@@ -27,6 +28,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 //	git ARGS         run git in the project
 //	write FILE       make or change a file
 //	link FILE TO     make a symbolic link
+//	fifo FILE        make a named pipe
 //	source DIR       load this directory and not the top
 //	dist DIR         the output directory
 func TestLoad_Shapes(t *testing.T) {
@@ -38,6 +40,10 @@ func TestLoad_Shapes(t *testing.T) {
 			f := newFixture(t)
 			f.expand(archive)
 			loaded, err := Load(t.Context(), f.options())
+			for _, r := range loaded.Reasons {
+				assert.NotContains(t, r.What+r.Value+r.Why, "\n", "a reason is one line")
+				assert.True(t, r.What != "" && r.Value != "" && r.Why != "", "%q has a value and a reason", r)
+			}
 			assertGolden(t, strings.TrimSuffix(archive, ".txtar")+".golden", f.neutral(render(loaded, err)))
 		})
 	}
@@ -87,10 +93,12 @@ func (f *fixture) do(line string) {
 	case "git":
 		f.git(strings.Fields(rest)...)
 	case "write":
-		f.write(rest, []byte("package main // changed\n"))
+		f.write(rest, []byte("package main // changed\n\nfunc main() {}\n"))
 	case "link":
 		name, to, _ := strings.Cut(rest, " ")
 		require.NoError(f.t, os.Symlink(to, filepath.Join(f.top, name)))
+	case "fifo":
+		f.fifo(rest)
 	case "source":
 		f.source = filepath.Join(f.top, rest)
 	case "dist":
@@ -105,6 +113,16 @@ func (f *fixture) write(name string, data []byte) {
 	path := filepath.Join(f.top, filepath.FromSlash(name))
 	require.NoError(f.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	require.NoError(f.t, os.WriteFile(path, data, 0o644))
+}
+
+func (f *fixture) fifo(name string) {
+	f.t.Helper()
+	if _, err := exec.LookPath("mkfifo"); err != nil {
+		f.t.Skip("this system has no mkfifo")
+	}
+	file := filepath.Join(f.top, filepath.FromSlash(name))
+	require.NoError(f.t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(f.t, exec.Command("mkfifo", file).Run())
 }
 
 // git commits at fixed times, so that commits have the same name everywhere.
@@ -211,6 +229,27 @@ func TestLoad_NothingOutsideIsRead(t *testing.T) {
 	_, err := Load(t.Context(), f.options())
 	assert.ErrorContains(t, err, `apps[0].dir: there is no directory "out"`)
 	assert.ErrorContains(t, err, `verify.modules[0]: there is no go.mod in "out"`)
+}
+
+// Names that txtar cannot hold.
+func TestLoad_StrangeNames(t *testing.T) {
+	f := newFixture(t)
+	f.expand(oneMain)
+	for _, name := range []string{"cmd/a\nb/main.go", "cmd/\xff/main.go", "cmd/ok/bro\nken.go", strings.Repeat("deep/", 200) + "main.go"} {
+		f.write(name, []byte("package main\nfunc main() {}\n"))
+	}
+	p := load(t, f)
+	left := map[string]string{}
+	for _, r := range p.Reasons {
+		assert.True(t, utf8.ValidString(r.What+r.Value+r.Why) && !strings.Contains(r.What+r.Value+r.Why, "\n"), "%q", r)
+		if r.What == "left out" {
+			left[r.Value] = r.Why
+		}
+	}
+	assert.Equal(t, `go cannot import a directory named "a\nb"; rename it to ship it`, left[`"cmd/a\nb"`])
+	assert.Contains(t, p.Reasons, Reason{What: "not searched", Value: `"cmd/\xff"`, Why: "a name that is no UTF-8, which go refuses too"})
+	require.Len(t, p.Apps, 3)
+	assert.Equal(t, []string{"web", "ok", "deep"}, []string{p.Apps[0].Name, p.Apps[1].Name, p.Apps[2].Name})
 }
 
 func TestLoad_OtherConfig(t *testing.T) {

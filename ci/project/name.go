@@ -53,3 +53,9 @@ func importable(dir string) string {
 	}
 	return ""
 }
+
+// isMajorVersion says whether a directory is called like a major version: the
+// go command names a program in cmd/tool/v2 tool.
+func isMajorVersion(name string) bool {
+	return regexp.MustCompile(`^v([2-9]|[1-9][0-9]+)$`).MatchString(name)
+}

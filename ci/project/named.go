@@ -176,6 +176,9 @@ func (l *loader) checkEnv(field, name, value string) {
 
 func (l *loader) targets(field string, c appConfig, app App) ([]target.Target, bool) {
 	if c.Targets == nil || l.doc.isBlamed(field+".targets") {
+		if c.Build.CGO {
+			l.doc.blame(field+".targets", "is missing, and with cgo there is no default: a C compiler builds for its own machine only", "write targets: [linux/amd64], or the processor of your machines")
+		}
 		return l.defaultTargets(app), false
 	}
 	if len(c.Targets) == 0 {
@@ -191,6 +194,8 @@ func (l *loader) targets(field string, c appConfig, app App) ([]target.Target, b
 		switch {
 		case err != nil:
 			l.blameTarget(at, err)
+		case c.Build.CGO && t.OS != "linux":
+			l.doc.blame(at, fmt.Sprintf("%q cannot be built with cgo: the C compiler is one for linux", written), "remove it, or cgo")
 		case slices.Contains(targets, t):
 			l.doc.blame(at, fmt.Sprintf("%q is there twice", written), "remove one")
 		default:

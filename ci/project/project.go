@@ -20,6 +20,7 @@ const (
 	unversioned        = "0.0.0-unversioned"
 	shortCommitDigits  = 7
 	maxListedInReasons = 5
+	imageFile          = "Dockerfile.runtime" // read for images, beside the build inputs
 )
 
 // Options says where to look. The zero value of Config and Dist means the

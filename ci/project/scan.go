@@ -1,57 +1,77 @@
 package project
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/build"
 	"go/parser"
 	"go/token"
-	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/slipway-ci/slipway/ci/target"
+	"unicode/utf8"
 )
+
+// OutputMarker is the file that an output directory of Slipway carries. A
+// directory with it is never an input, wherever it is.
+const OutputMarker = ".slipway"
 
 // tree is what a walk over the sources found. All directories are relative to
 // the root of the file system and sorted.
 type tree struct {
-	modules []string // directories with a go.mod
-	mains   []mainDir
-	ignored []string        // directories that the go command ignores itself
-	tested  map[string]bool // module directories with at least one _test.go
+	modules  []string // directories with a go.mod
+	mains    []mainDir
+	ignored  []string          // directories that the go command ignores itself
+	left     []string          // directories that an ignore line of go.mod leaves out
+	outputs  []string          // directories that an earlier run of ours made
+	garbled  []string          // directories whose names are no UTF-8
+	tested   map[string]bool   // module directories with at least one _test.go
+	packages map[string][]file // the files of every package that is no main, by directory
 }
 
 // mainDir is a directory with files of package main.
 type mainDir struct {
 	dir, moduleDir string
-	files          []mainFile // those of package main, tests left out
+	files          []file // those of package main, tests left out
 }
 
-type mainFile struct {
-	name string
-	cgo  bool // it imports C
+func (m mainDir) fileNames() []string {
+	names := make([]string, len(m.files))
+	for i, f := range m.files {
+		names[i] = path.Join(m.dir, f.name)
+	}
+	return names
+}
+
+// file is one Go file, as far as its imports.
+type file struct {
+	name    string
+	cgo     bool // it imports C
+	plain   bool // every platform compiles it
+	imports []string
 }
 
 // scanner walks sources. It stays inside fsys, which for a real directory is
 // an os.Root: links that lead out are errors there, and no others are walked.
 type scanner struct {
 	fsys fs.FS
-	dist string // output of earlier runs
+	dist string // output of this run
 	tree tree
 }
 
 func scan(ctx context.Context, fsys fs.FS, start, dist string) (tree, error) {
-	s := scanner{fsys: fsys, dist: dist, tree: tree{tested: map[string]bool{}}}
-	if err := s.walk(ctx, start, enclosingModule(fsys, start)); err != nil {
+	s := scanner{fsys: fsys, dist: dist, tree: tree{tested: map[string]bool{}, packages: map[string][]file{}}}
+	in := enclosingModule(fsys, start)
+	if err := s.walk(ctx, start, scope{module: in, ignore: ignoreLines(fsys, in)}); err != nil {
 		return tree{}, err
 	}
-	slices.Sort(s.tree.modules)
-	slices.Sort(s.tree.ignored)
+	for _, dirs := range []*[]string{&s.tree.modules, &s.tree.ignored, &s.tree.left, &s.tree.outputs, &s.tree.garbled} {
+		slices.Sort(*dirs)
+	}
 	slices.SortFunc(s.tree.mains, func(a, b mainDir) int { return strings.Compare(a.dir, b.dir) })
 	return s.tree, nil
 }
@@ -61,9 +81,11 @@ func (t *tree) add(other tree) {
 	t.modules = append(t.modules, other.modules...)
 	t.mains = append(t.mains, other.mains...)
 	t.ignored = append(t.ignored, other.ignored...)
-	for dir := range other.tested {
-		t.tested[dir] = true
-	}
+	t.left = append(t.left, other.left...)
+	t.outputs = append(t.outputs, other.outputs...)
+	t.garbled = append(t.garbled, other.garbled...)
+	maps.Copy(t.tested, other.tested)
+	maps.Copy(t.packages, other.packages)
 }
 
 // main gives the package main in a directory.
@@ -75,7 +97,13 @@ func (t *tree) main(dir string) (mainDir, bool) {
 	return t.mains[i], true
 }
 
-func (s *scanner) walk(ctx context.Context, dir, moduleDir string) error {
+// scope is the module that the walk is in, and what its go.mod leaves out.
+type scope struct {
+	module string
+	ignore []string
+}
+
+func (s *scanner) walk(ctx context.Context, dir string, in scope) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -83,31 +111,35 @@ func (s *scanner) walk(ctx context.Context, dir, moduleDir string) error {
 	if err != nil {
 		return unreadable("directory", dir, err)
 	}
-	if hasFile(entries, "go.mod") {
-		moduleDir = dir
+	if has(entries, OutputMarker) && dir != "." && isFile(s.fsys, path.Join(dir, OutputMarker)) {
+		s.tree.outputs = append(s.tree.outputs, dir)
+		return nil
+	}
+	if has(entries, "go.mod") && isFile(s.fsys, path.Join(dir, "go.mod")) {
+		in = scope{module: dir, ignore: ignoreLines(s.fsys, dir)}
 		s.tree.modules = append(s.tree.modules, dir)
 	}
-	files, err := s.mainFiles(dir, moduleDir, entries)
-	if err != nil {
+	if err := s.readPackage(dir, in.module, entries); err != nil {
 		return err
 	}
-	if len(files) > 0 {
-		s.tree.mains = append(s.tree.mains, mainDir{dir: dir, moduleDir: moduleDir, files: files})
-	}
-	return s.walkDown(ctx, dir, moduleDir, entries)
+	return s.walkDown(ctx, dir, in, entries)
 }
 
-func (s *scanner) walkDown(ctx context.Context, dir, moduleDir string, entries []fs.DirEntry) error {
+func (s *scanner) walkDown(ctx context.Context, dir string, in scope, entries []fs.DirEntry) error {
 	for _, entry := range entries {
 		child := path.Join(dir, entry.Name())
 		switch {
 		case !entry.IsDir(), child == s.dist:
+		case !utf8.ValidString(child):
+			s.tree.garbled = append(s.tree.garbled, child)
 		case ignoredByGo(entry.Name()):
 			if !strings.HasPrefix(entry.Name(), ".") {
 				s.tree.ignored = append(s.tree.ignored, child)
 			}
+		case in.leavesOut(child):
+			s.tree.left = append(s.tree.left, child)
 		default:
-			if err := s.walk(ctx, child, moduleDir); err != nil {
+			if err := s.walk(ctx, child, in); err != nil {
 				return err
 			}
 		}
@@ -115,10 +147,27 @@ func (s *scanner) walkDown(ctx context.Context, dir, moduleDir string, entries [
 	return nil
 }
 
-// mainFiles are the files of package main. Files that no compiler would read
-// are passed over here; verify is the one to say what is wrong with them.
-func (s *scanner) mainFiles(dir, moduleDir string, entries []fs.DirEntry) ([]mainFile, error) {
-	var files []mainFile
+// leavesOut says whether an ignore line names the directory: "./x" is the one
+// at the top of the module, "x" any of that name.
+func (in scope) leavesOut(dir string) bool {
+	relative, ok := under(in.module, dir)
+	if in.module == "" || !ok {
+		return false
+	}
+	slashed := "/" + relative + "/"
+	return slices.ContainsFunc(in.ignore, func(line string) bool {
+		top, atTop := strings.CutPrefix(line, "./")
+		if atTop {
+			return strings.HasPrefix(slashed, "/"+strings.Trim(top, "/")+"/")
+		}
+		return strings.Contains(slashed, "/"+strings.Trim(line, "/")+"/")
+	})
+}
+
+// readPackage keeps the Go files of a directory. Files that no compiler would
+// read are passed over here; verify is the one to say what is wrong with them.
+func (s *scanner) readPackage(dir, moduleDir string, entries []fs.DirEntry) error {
+	var main, other []file
 	for _, entry := range entries {
 		name := entry.Name()
 		if !strings.HasSuffix(name, ".go") || entry.IsDir() || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
@@ -128,79 +177,52 @@ func (s *scanner) mainFiles(dir, moduleDir string, entries []fs.DirEntry) ([]mai
 			s.tree.tested[moduleDir] = true
 			continue
 		}
-		file, err := s.parse(dir, name)
-		if err != nil {
-			return nil, err
-		}
-		if file != nil && file.Name.Name == "main" {
-			files = append(files, mainFile{name: name, cgo: importsC(file)})
+		switch f, pkg, err := s.read(dir, name); {
+		case err != nil:
+			return err
+		case pkg == "main":
+			main = append(main, f)
+		case pkg != "":
+			other = append(other, f)
 		}
 	}
-	return files, nil
+	if len(main) > 0 {
+		s.tree.mains = append(s.tree.mains, mainDir{dir: dir, moduleDir: moduleDir, files: main})
+	}
+	if len(other) > 0 {
+		s.tree.packages[dir] = other
+	}
+	return nil
 }
 
-// parse reads a file as far as its imports, or gives nil for one that no
+// read reads a file as far as its imports. It gives no package for one that no
 // compiler would take.
-func (s *scanner) parse(dir, name string) (*ast.File, error) {
-	file := path.Join(dir, name)
-	if !isFile(s.fsys, file) {
-		return nil, nil // a dangling link, one that leads out, a pipe
+func (s *scanner) read(dir, name string) (f file, pkg string, err error) {
+	at := path.Join(dir, name)
+	if !isFile(s.fsys, at) {
+		return file{}, "", nil // a dangling link, one that leads out, a pipe
 	}
-	source, err := fs.ReadFile(s.fsys, file)
+	source, err := fs.ReadFile(s.fsys, at)
 	if err != nil {
-		return nil, unreadable("file", file, err)
+		return file{}, "", unreadable("file", at, err)
 	}
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ImportsOnly|parser.SkipObjectResolution)
+	parsed, err := parser.ParseFile(token.NewFileSet(), at, source, parser.ImportsOnly|parser.SkipObjectResolution)
 	if err != nil {
-		return nil, nil
+		return file{}, "", nil
 	}
-	return parsed, nil
-}
-
-func importsC(file *ast.File) bool {
-	return slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"C"` })
-}
-
-// platform is what build constraints are weighed against.
-type platform struct {
-	target target.Target
-	tags   []string
-	cgo    bool
-	golang string // release that compiles: 1.26.8
-}
-
-// fits says whether any file of the package is compiled for the platform.
-func (m mainDir) fits(fsys fs.FS, p platform) bool {
-	context := build.Context{
-		GOOS: p.target.OS, GOARCH: p.target.Arch, CgoEnabled: p.cgo, Compiler: "gc",
-		BuildTags: p.tags, ReleaseTags: releaseTags(p.golang),
-		JoinPath: path.Join,
-		OpenFile: func(name string) (io.ReadCloser, error) { return fsys.Open(name) },
+	f = file{name: name, plain: isPlain(name, source[:parsed.Package-parsed.FileStart])}
+	for _, spec := range parsed.Imports {
+		imported, _ := strconv.Unquote(spec.Path.Value) // the parser has looked at it
+		f.imports = append(f.imports, imported)
 	}
-	return slices.ContainsFunc(m.files, func(file mainFile) bool {
-		if file.cgo && !p.cgo {
-			return false
-		}
-		match, err := context.MatchFile(m.dir, file.name)
-		return match && err == nil
-	})
+	f.cgo = slices.Contains(f.imports, "C")
+	return f, parsed.Name.Name, nil
 }
 
-// fitsAnything says whether there is any platform at all that compiles it;
-// the scripts that carry "//go:build ignore" have none.
-func (m mainDir) fitsAnything(fsys fs.FS, golang string) bool {
-	return slices.ContainsFunc(append(target.Default(), target.Known()...), func(t target.Target) bool {
-		return m.fits(fsys, platform{target: t, golang: golang}) || m.fits(fsys, platform{target: t, golang: golang, cgo: true})
-	})
-}
-
-// releaseTags are the go1.N tags that a release satisfies.
-func releaseTags(golang string) []string {
-	var tags []string
-	for n := 1; n <= minorOf(golang); n++ {
-		tags = append(tags, fmt.Sprintf("go1.%d", n))
-	}
-	return tags
+// isPlain says whether neither the name nor what comes before the package
+// line can keep a file from being compiled.
+func isPlain(name string, head []byte) bool {
+	return !strings.Contains(name, "_") && !bytes.Contains(head, []byte("build"))
 }
 
 // ignoredByGo are the directories that ./... does not descend into, and
@@ -233,7 +255,7 @@ func isDir(fsys fs.FS, name string) bool {
 	return err == nil && info.IsDir()
 }
 
-func hasFile(entries []fs.DirEntry, name string) bool {
+func has(entries []fs.DirEntry, name string) bool {
 	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name && !e.IsDir() })
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -36,13 +38,17 @@ func findSite(opts Options) (site, error) {
 	}
 	s := site{dir: dir, root: dir, base: ".", config: config}
 	for _, mark := range []string{"go.mod", "go.work"} {
-		if exists(filepath.Join(dir, mark)) {
+		if isRegular(filepath.Join(dir, mark)) {
 			s.why = "it has a " + mark
 			return s, nil
 		}
 	}
 	if config != "" {
 		s.why = "it has a " + filepath.Base(config)
+		return s, nil
+	}
+	if below := modulesBelow(dir); len(below) > 0 && exists(filepath.Join(dir, ".git")) {
+		s.why = "it is a git repository with modules below: " + listed(below)
 		return s, nil
 	}
 	return site{}, nothingToShip(dir)
@@ -56,10 +62,10 @@ func (s site) widen(ctx context.Context, top string) (site, error) {
 	if err != nil || len(outside) == 0 {
 		return s, err
 	}
-	for _, path := range outside {
-		if top == "" || !within(top, path.dir) {
+	for _, p := range outside {
+		if top == "" || !within(top, p.dir) {
 			return s, &SourceError{
-				Message: fmt.Sprintf("%s points to %s, which is outside of %s", path.file, path.written, s.dir),
+				Message: fmt.Sprintf("%s points to %s, which is outside of %s", p.file, p.written, s.dir),
 				Next:    "keep both in one git repository, or run slipway with -C on a directory that holds both and has a slipway.yaml",
 			}
 		}
@@ -102,6 +108,9 @@ func (s site) pointers() ([]pointer, error) {
 	}
 	var found []pointer
 	modules := []string{"."}
+	for _, written := range work.replaced {
+		found = append(found, s.pointer("go.work", ".", written))
+	}
 	for _, use := range work.uses {
 		found = append(found, s.pointer("go.work", ".", use))
 		if dir, inside := resolve(s.dir, ".", use); inside {
@@ -132,11 +141,11 @@ func (s site) pointer(file, dir, written string) pointer {
 }
 
 // inRoot gives a path of the host relative to the root, or "".
-func (s site) inRoot(path string) string {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.dir, path)
+func (s site) inRoot(name string) string {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(s.dir, name)
 	}
-	relative, err := filepath.Rel(s.root, path)
+	relative, err := filepath.Rel(s.root, name)
 	if err != nil || !fs.ValidPath(filepath.ToSlash(relative)) {
 		return ""
 	}
@@ -170,10 +179,10 @@ func findConfig(dir, named string) (string, error) {
 		if !exists(config) {
 			return "", &SourceError{Message: "there is no file " + named, Next: "check -f"}
 		}
-		return config, nil
+		return config, mustBeFile(config, named)
 	}
-	if config := filepath.Join(dir, defaultConfig); exists(config) {
-		return config, nil
+	if config := filepath.Join(dir, defaultConfig); isThere(config) {
+		return config, mustBeFile(config, defaultConfig)
 	}
 	for _, wrong := range []string{"slipway.yml", ".slipway.yaml", ".slipway.yml"} {
 		if exists(filepath.Join(dir, wrong)) {
@@ -181,6 +190,23 @@ func findConfig(dir, named string) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// mustBeFile refuses a configuration that is a directory, or a pipe on which we
+// would wait for ever.
+func mustBeFile(config, shown string) error {
+	info, err := os.Stat(config)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &SourceError{Message: shown + " is a link to a file that is not there", Next: "mend the link, or remove it to have everything inferred"}
+	case err != nil:
+		return unreadable("file", shown, err)
+	case info.IsDir():
+		return &SourceError{Message: shown + " is a directory", Next: "the configuration is a file of that name; name another one with -f"}
+	case !info.Mode().IsRegular():
+		return &SourceError{Message: shown + " is no regular file", Next: "name a file with -f"}
+	}
+	return nil
 }
 
 // nothingToShip looks up and down for what the user may have meant.
@@ -191,14 +217,28 @@ func nothingToShip(dir string) error {
 			return &SourceError{Message: message, Next: "the module begins further up: use -C " + parent}
 		}
 	}
-	below, _ := filepath.Glob(filepath.Join(dir, "*", "go.mod"))
-	if len(below) > 0 {
-		return &SourceError{Message: message, Next: "there is a module below: use -C " + filepath.Dir(below[0])}
+	if below := modulesBelow(dir); len(below) > 0 {
+		return &SourceError{Message: message, Next: "modules below: " + listed(below) + "; use -C " + filepath.Join(dir, below[0]) + ", or have one go.work for all of them"}
 	}
 	if sources, _ := filepath.Glob(filepath.Join(dir, "*.go")); len(sources) > 0 {
 		return &SourceError{Message: message, Next: "make it a module: go mod init example.com/name"}
 	}
 	return &SourceError{Message: message, Next: "run slipway in a Go project, or name one with -C"}
+}
+
+// modulesBelow are directories with a go.mod, not far below. Nobody wants a
+// whole home directory walked because of a mistyped -C.
+func modulesBelow(dir string) []string {
+	var below []string
+	for _, pattern := range []string{"*/go.mod", "*/*/go.mod", "*/*/*/go.mod"} {
+		found, _ := fs.Glob(os.DirFS(dir), pattern)
+		for _, file := range found {
+			if module := path.Dir(file); !slices.ContainsFunc(strings.Split(module, "/"), ignoredByGo) {
+				below = append(below, module)
+			}
+		}
+	}
+	return below
 }
 
 // workAbove is a go.work in a directory above, which go would use on the
@@ -212,12 +252,23 @@ func (s site) workAbove() string {
 	return ""
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
+func exists(name string) bool {
+	_, err := os.Stat(name)
 	return err == nil
 }
 
-func within(dir, path string) bool {
-	relative, err := filepath.Rel(dir, path)
+// isThere is exists, for links that lead nowhere too.
+func isThere(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+func isRegular(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func within(dir, name string) bool {
+	relative, err := filepath.Rel(dir, name)
 	return err == nil && relative != ".." && !strings.HasPrefix(relative, ".."+string(filepath.Separator))
 }

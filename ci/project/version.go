@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"path"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // noDate is the date of sources without a commit: the first that every
@@ -27,7 +29,7 @@ func decideVersion(h history, changed []string) Version {
 		v.Reason += "; the clone is shallow, so tags and commits may be missing: fetch all of it"
 	}
 	if len(h.ignored) > 0 {
-		v.Reason += "; ignored, no semantic version: " + listed(h.ignored)
+		v.Reason += fmt.Sprintf("; passed over, no version such as %s: %s", h.line.example(), listed(h.ignored))
 	}
 	if v.Dirty {
 		v.Version += "-dirty"
@@ -38,9 +40,9 @@ func decideVersion(h history, changed []string) Version {
 
 func count(h history, short string) (version, reason string) {
 	if h.tag == "" {
-		return fmt.Sprintf("0.0.0-%d-g%s", h.commits, short), fmt.Sprintf("no version tag such as v1.2.3; %s so far", plural(h.commits, "commit"))
+		return fmt.Sprintf("0.0.0-%d-g%s", h.commits, short), fmt.Sprintf("no version tag such as %s; %s so far", h.line.example(), plural(h.commits, "commit"))
 	}
-	plain := strings.TrimPrefix(h.tag, "v")
+	plain := h.line.version(h.tag)
 	if h.distance == 0 {
 		return plain, "git tag " + h.tag
 	}
@@ -51,92 +53,15 @@ func shortCommit(commit string) string {
 	return commit[:min(len(commit), shortCommitDigits)]
 }
 
-// changedInputs asks git which build inputs differ from the commit. dirs are
-// the module directories that the apps are built from; nested are modules
-// below them that are not.
+// changedInputs asks git which build inputs differ from the commit.
 func (g git) changedInputs(ctx context.Context, scope dirtyScope) ([]string, error) {
-	args := append([]string{"status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--"}, scope.dirs...)
+	args := []string{"status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--"}
+	args = append(append(args, scope.dirs...), scope.others...)
 	out, err := g.run(ctx, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read git status: %w", err)
 	}
 	return scope.inputs(out), nil
-}
-
-// dirtyScope says where build inputs are. Directories are relative to the
-// project's root, prefix is the root relative to git's.
-type dirtyScope struct {
-	prefix string
-	dirs   []string
-	nested []string // modules below dirs that are not built
-	config string   // slipway.yaml: read by us, never compiled
-	dist   string   // what earlier runs left behind
-}
-
-// inputs picks the build inputs out of what git status --porcelain -z says.
-// It errs on the side of dirty: a file that merely might be embedded counts.
-func (s dirtyScope) inputs(porcelain string) []string {
-	var changed []string
-	entries := strings.Split(porcelain, "\x00")
-	for i := 0; i < len(entries); i++ {
-		entry := entries[i]
-		if len(entry) < 4 || entry[2] != ' ' {
-			continue
-		}
-		status, file := entry[:2], entry[3:]
-		if strings.ContainsAny(status, "RC") {
-			i++ // the next entry is the old name
-		}
-		if relative, ok := under(s.prefix, strings.TrimSuffix(file, "/")); ok && s.isInput(relative) {
-			changed = append(changed, relative)
-		}
-	}
-	return changed
-}
-
-func (s dirtyScope) isInput(file string) bool {
-	name := path.Base(file)
-	switch {
-	case strings.HasSuffix(name, "_test.go"), strings.EqualFold(path.Ext(name), ".md"), name == defaultConfig, file == s.config:
-		return false
-	case s.dist != "" && isUnder(s.dist, file):
-		return false
-	}
-	best, nested := -1, false
-	for _, dir := range s.dirs {
-		if isUnder(dir, file) && depth(dir) > best {
-			best, nested = depth(dir), false
-		}
-	}
-	for _, dir := range s.nested {
-		if isUnder(dir, file) && depth(dir) > best {
-			best, nested = depth(dir), true
-		}
-	}
-	return best >= 0 && !nested
-}
-
-func depth(dir string) int {
-	if dir == "." {
-		return 0
-	}
-	return 1 + strings.Count(dir, "/")
-}
-
-func isUnder(dir, file string) bool {
-	_, ok := under(dir, file)
-	return ok
-}
-
-// under gives file relative to dir, and whether it is in there at all.
-func under(dir, file string) (string, bool) {
-	switch {
-	case dir == "." || dir == "":
-		return file, true
-	case dir == file:
-		return ".", true
-	}
-	return strings.CutPrefix(file, dir+"/")
 }
 
 // webAddress is the https address of a git remote, or "" when it has none.
@@ -174,9 +99,21 @@ func plural(n int, noun string) string {
 }
 
 // listed is a list for people: the first few, and how many more.
-func listed(items []string) string {
+func listed(names []string) string {
+	items := make([]string, len(names))
+	for i, name := range names {
+		items[i] = oneLine(name)
+	}
 	if len(items) <= maxListedInReasons {
 		return strings.Join(items, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(items[:maxListedInReasons], ", "), len(items)-maxListedInReasons)
+}
+
+// oneLine quotes a name that would not be a single line of text.
+func oneLine(name string) string {
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }

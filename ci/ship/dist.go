@@ -11,10 +11,11 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/slipway-ci/slipway/ci/pipelines"
+	"github.com/slipway-ci/slipway/ci/project"
 )
 
 const (
-	markerName    = ".slipway"
+	markerName    = project.OutputMarker
 	markerText    = "This directory is made by slipway, which replaces and removes files in it.\n"
 	stagingPrefix = ".staging-"
 	reportsDir    = "reports"

@@ -62,6 +62,9 @@ func (s Stages) Export(ctx context.Context, built Built, out Output) ([]Binary, 
 }
 
 func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built []Binary, failed bool, err error) {
+	if err := checkVars(s.Project.Apps); err != nil {
+		return nil, false, err
+	}
 	lists, err := s.inputs(ctx, s.Project.Apps)
 	if err != nil {
 		return nil, false, err
@@ -199,15 +202,27 @@ func ldflags(app project.App) []string {
 }
 
 // quoteFlag quotes one flag for -ldflags, which splits at spaces and knows both quotes, at the beginning of a flag, but no
-// escape (cmd/internal/quoted).
+// escape (cmd/internal/quoted). A flag that needs more is refused before: see [project.CheckVar].
 func quoteFlag(flag string) string {
-	if !strings.ContainsAny(flag, " \t\n\r") {
+	switch {
+	case !strings.ContainsAny(flag, " \t\n\r"):
 		return flag
-	}
-	if !strings.Contains(flag, "'") {
+	case !strings.Contains(flag, "'"):
 		return "'" + flag + "'"
 	}
-	return `"` + strings.ReplaceAll(flag, `"`, "'") + `"`
+	return `"` + flag + `"`
+}
+
+// checkVars refuses values that no flag can carry. Those of slipway.yaml were looked at when it was read.
+func checkVars(apps []project.App) error {
+	for _, app := range apps {
+		for _, name := range sorted(app.Vars) {
+			if err := project.CheckVar(app.Vars[name]); err != nil {
+				return fmt.Errorf("set %s of %s: %w", name, app.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // appLabel names an app in a step; a project with one app need not say which.

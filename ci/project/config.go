@@ -1,18 +1,20 @@
 package project
 
 // The types below are the format of slipway.yaml. The yaml tag is the key,
-// need:"yes" makes it required, doc explains it to people. A JSON Schema can
-// be generated from nothing else.
+// need:"yes" makes it required, rule names what the value must be, that of a
+// list or mapping what is in it (rules.go), keys what the keys must be,
+// some:"yes" that a list may not be empty, doc explains it to people. The JSON
+// Schema is made of nothing else.
 
 type config struct {
-	Version int          `yaml:"version" need:"yes" doc:"Format of this file. Always 1, and the first key."`
+	Version int          `yaml:"version" rule:"version" need:"yes" doc:"Format of this file. Always 1, and the first key."`
 	Go      goConfig     `yaml:"go" doc:"The Go that builds and tests."`
 	Verify  verifyConfig `yaml:"verify" doc:"What must hold before anything is shipped."`
-	Apps    []appConfig  `yaml:"apps" doc:"The programs to ship. Left out: every package main that is found."`
+	Apps    []appConfig  `yaml:"apps" some:"yes" doc:"The programs to ship. Left out: every package main that is found."`
 }
 
 type goConfig struct {
-	Version string `yaml:"version" doc:"Go release. Left out: the higher of go.mod's go and toolchain lines and Slipway's own."`
+	Version string `yaml:"version" rule:"go" doc:"Go release. Left out: the higher of go.mod's go and toolchain lines and Slipway's own."`
 }
 
 type verifyConfig struct {
@@ -20,12 +22,12 @@ type verifyConfig struct {
 	Race     *bool          `yaml:"race" doc:"Run the tests with the race detector. Left out: true."`
 	Short    bool           `yaml:"short" doc:"Run go test -short."`
 	Coverage coverageConfig `yaml:"coverage" doc:"Test coverage."`
-	Modules  []string       `yaml:"modules" doc:"Directories of the modules to verify. Left out: those of go.work, else the root module."`
+	Modules  []string       `yaml:"modules" rule:"place" some:"yes" doc:"Directories of the modules to verify. Left out: those of go.work, else the root module."`
 	Vuln     vulnConfig     `yaml:"vuln" doc:"Known vulnerabilities."`
 }
 
 type coverageConfig struct {
-	Min float64 `yaml:"min" doc:"Lowest share of covered statements, in percent."`
+	Min float64 `yaml:"min" rule:"percent" doc:"Lowest share of covered statements, in percent."`
 }
 
 type vulnConfig struct {
@@ -33,41 +35,41 @@ type vulnConfig struct {
 }
 
 type ignoreConfig struct {
-	ID     string `yaml:"id" need:"yes" doc:"Identifier in the Go vulnerability database."`
-	Reason string `yaml:"reason" need:"yes" doc:"Why it does not matter here."`
-	Until  string `yaml:"until" doc:"Last day it is ignored, as 2006-01-02."`
+	ID     string `yaml:"id" rule:"filled" need:"yes" doc:"Identifier in the Go vulnerability database."`
+	Reason string `yaml:"reason" rule:"filled" need:"yes" doc:"Why it does not matter here."`
+	Until  string `yaml:"until" rule:"date" doc:"Last day it is ignored, as 2006-01-02."`
 }
 
 type appConfig struct {
-	Name    string            `yaml:"name" need:"yes" doc:"Name of the program: a-z, 0-9 and -."`
-	Dir     string            `yaml:"dir" doc:"Directory of its module or package. Left out: the directory of this file."`
-	Main    string            `yaml:"main" doc:"Package main, relative to dir. Left out: dir itself."`
-	Targets []string          `yaml:"targets" doc:"What to build for, as os/arch or os/arch/variant. Left out: linux, darwin and windows on amd64 and arm64."`
+	Name    string            `yaml:"name" rule:"name" need:"yes" doc:"Name of the program: a-z, 0-9 and -."`
+	Dir     string            `yaml:"dir" rule:"place" doc:"Directory of its module or package. Left out: the directory of this file."`
+	Main    string            `yaml:"main" rule:"place" doc:"Package main, relative to dir. Left out: dir itself."`
+	Targets []string          `yaml:"targets" rule:"target" some:"yes" doc:"What to build for, as os/arch or os/arch/variant. Left out: linux, darwin and windows on amd64 and arm64."`
 	Build   buildConfig       `yaml:"build" doc:"How to compile and link."`
-	Vars    map[string]string `yaml:"vars" doc:"String variables to set, as templates. Left out: version variables that package main declares."`
+	Vars    map[string]string `yaml:"vars" rule:"template" doc:"String variables to set, as templates. Left out: version variables that package main declares."`
 	Image   imageConfig       `yaml:"image" doc:"The container image."`
 	Service *serviceConfig    `yaml:"service" doc:"Says that the program is a service, and how to ask it for its health."`
 }
 
 type buildConfig struct {
 	CGO     bool              `yaml:"cgo" doc:"Compile C code."`
-	Link    string            `yaml:"link" doc:"static or auto. Left out: static without cgo, auto with it."`
-	Tags    []string          `yaml:"tags" doc:"Build tags."`
-	Ldflags []string          `yaml:"ldflags" doc:"Further flags of the linker."`
-	Gcflags []string          `yaml:"gcflags" doc:"Further flags of the compiler."`
-	Env     map[string]string `yaml:"env" doc:"Further environment of the build."`
+	Link    string            `yaml:"link" rule:"link" doc:"static or auto. Left out: static without cgo, auto with it."`
+	Tags    []string          `yaml:"tags" rule:"tag" doc:"Build tags."`
+	Ldflags []string          `yaml:"ldflags" rule:"noNUL" doc:"Further flags of the linker."`
+	Gcflags []string          `yaml:"gcflags" rule:"noNUL" doc:"Further flags of the compiler."`
+	Env     map[string]string `yaml:"env" rule:"noNUL" keys:"variable" doc:"Further environment of the build."`
 }
 
 type imageConfig struct {
-	Repository string            `yaml:"repository" doc:"Where to publish, as registry/name."`
-	Base       string            `yaml:"base" doc:"Base image. Left out: one that Slipway assembles."`
-	User       *int              `yaml:"user" doc:"User id that runs the program. Left out: 65532."`
-	Labels     map[string]string `yaml:"labels" doc:"Further labels."`
+	Repository string            `yaml:"repository" rule:"repository" doc:"Where to publish, as registry/name."`
+	Base       string            `yaml:"base" rule:"base" doc:"Base image. Left out: one that Slipway assembles."`
+	User       *int              `yaml:"user" rule:"user" doc:"User id that runs the program. Left out: 65532."`
+	Labels     map[string]string `yaml:"labels" rule:"noNUL" keys:"label" doc:"Further labels."`
 }
 
 type serviceConfig struct {
-	Port   int    `yaml:"port" need:"yes" doc:"Port it listens on."`
-	Health string `yaml:"health" doc:"Path that answers 200 when it is well. Left out: /health."`
-	Grace  string `yaml:"grace" doc:"Time from SIGTERM to the end. Left out: 10s."`
-	Start  string `yaml:"start" doc:"Time from the start to the first healthy answer. Left out: 30s."`
+	Port   int    `yaml:"port" rule:"port" need:"yes" doc:"Port it listens on."`
+	Health string `yaml:"health" rule:"health" doc:"Path that answers 200 when it is well. Left out: /health."`
+	Grace  string `yaml:"grace" rule:"time" doc:"Time from SIGTERM to the end. Left out: 10s."`
+	Start  string `yaml:"start" rule:"time" doc:"Time from the start to the first healthy answer. Left out: 30s."`
 }

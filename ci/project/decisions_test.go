@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-ci/slipway/ci/target"
 )
 
 func TestChooseGo(t *testing.T) {
@@ -196,20 +199,12 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 	}
-	sources := fstest.MapFS{
-		"go.mod":         {Data: []byte("module example.com/web\ngo 1.25.0\n")},
-		"main.go":        {Data: []byte("package main\nvar version string\n")},
-		"cmd/api/api.go": {Data: []byte("package main\n")},
-		"sub/go.mod":     {Data: []byte("module example.com/sub\n")},
-		"sub/main.go":    {Data: []byte("package main\n")},
-	}
+	sources, check := oneProgram(), compiledSchema(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := loadFrom(t.Context(), sources, text)
 		if err == nil {
-			for _, app := range p.Apps {
-				assert.True(t, validName(app.Name), "%q", app.Name)
-				assert.True(t, fs.ValidPath(app.Dir), "%q", app.Dir)
-			}
+			assertShippable(t, p)
+			assert.NoError(t, check(strings.TrimPrefix(text, "\ufeff")), "what Load accepts, the schema accepts")
 			return
 		}
 		var problems *ConfigError
@@ -225,6 +220,47 @@ func FuzzConfig(f *testing.F) {
 			assert.NotContains(t, p.String(), "\x00")
 		}
 	})
+}
+
+// assertShippable holds a project against what the stages rely on.
+func assertShippable(t *testing.T, p Project) {
+	names := map[string]bool{}
+	for _, app := range p.Apps {
+		assert.True(t, validName(app.Name), "%q", app.Name)
+		assert.False(t, names[app.Name], "%q is there once", app.Name)
+		names[app.Name] = true
+		assert.True(t, fs.ValidPath(app.Dir), "%q", app.Dir)
+		assert.True(t, fs.ValidPath(path.Join(app.Dir, app.Main)), "%q", app.Main)
+		assert.NotEmpty(t, app.Targets)
+		for _, built := range app.Targets {
+			again, err := target.Parse(built.String())
+			assert.NoError(t, err)
+			assert.Equal(t, built, again)
+		}
+		for name, value := range app.Vars {
+			assert.NoError(t, CheckVar(value), "%q", name)
+			assert.NotContains(t, value, "\n")
+		}
+		for name, value := range app.Build.Env {
+			assert.NotContains(t, name+value, "\x00")
+			assert.NotContains(t, name, "=")
+		}
+		if app.Service != nil {
+			assert.True(t, app.Service.Port > 0 && app.Service.Port < 1<<16, "%d", app.Service.Port)
+			assert.True(t, app.Service.Grace > 0 && app.Service.Start > 0, "%v", app.Service)
+		}
+	}
+}
+
+// oneProgram are sources in memory: a module with two programs, and another.
+func oneProgram() fstest.MapFS {
+	return fstest.MapFS{
+		"go.mod":         {Data: []byte("module example.com/web\ngo 1.25.0\n")},
+		"main.go":        {Data: []byte("package main\nvar version string\nfunc main() {}\n")},
+		"cmd/api/api.go": {Data: []byte("package main\nfunc main() {}\n")},
+		"sub/go.mod":     {Data: []byte("module example.com/sub\n")},
+		"sub/main.go":    {Data: []byte("package main\nfunc main() {}\n")},
+	}
 }
 
 // loadFrom is Load on sources in memory and without git.

@@ -29,7 +29,7 @@ func chooseGo(pinned string, lines []goLine) GoVersion {
 // overrideGo checks the version that slipway.yaml asks for. It gives what is
 // wrong with it, or "".
 func overrideGo(wanted string, lines []goLine) (GoVersion, string) {
-	if !version.IsValid("go"+wanted) || strings.Contains(wanted, "-") {
+	if !ruleOf("go").allows(wanted) {
 		return GoVersion{}, fmt.Sprintf("%q is no Go release", wanted)
 	}
 	full := fullRelease(wanted)

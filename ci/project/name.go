@@ -14,7 +14,7 @@ const nameRule = "1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends
 // validName is the allow-list of names. They become paths, units, images and
 // hosts' directories, so what all of these take is taken.
 func validName(name string) bool {
-	return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`).MatchString(name)
+	return ruleOf("name").allows(name)
 }
 
 // slug narrows a name to the allow-list, or gives "" when nothing is left.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +78,9 @@ func (l *loader) placeMain(ctx context.Context, field string, c appConfig, app *
 	if !l.doc.has(at) {
 		main, at = ".", field+".dir"
 	}
+	if l.doc.has(at) && c.Main == "" && at == field+".main" {
+		l.doc.blame(at, "must not be empty", "write . for dir itself, or remove the line")
+	}
 	if l.doc.isBlamed(at) {
 		return nil
 	}
@@ -141,35 +143,45 @@ func (l *loader) build(field string, c buildConfig) Build {
 			link = "auto"
 		}
 	}
-	if !l.doc.isBlamed(field+".link") && link != "static" && link != "auto" {
-		l.doc.blame(field+".link", fmt.Sprintf("%q is no way to link", link), "write static or auto")
+	if links := ruleOf("link"); !links.allows(link) {
+		l.doc.blame(field+".link", fmt.Sprintf("%q is no way to link", link), links.choices())
 	}
 	for i, tag := range c.Tags {
-		if !regexp.MustCompile(`^[\p{L}\p{N}_.]+$`).MatchString(tag) {
+		if !ruleOf("tag").allows(tag) {
 			l.doc.blame(fmt.Sprintf("%s.tags[%d]", field, i), fmt.Sprintf("%q is no build tag", tag), "one tag per entry: letters, digits, _ and .")
 		}
 	}
+	l.checkFlags(field+".ldflags", c.Ldflags)
+	l.checkFlags(field+".gcflags", c.Gcflags)
 	for name, value := range c.Env {
 		l.checkEnv(join(field+".env", name), name, value)
 	}
 	return Build{CGO: c.CGO, Link: link, Tags: c.Tags, Ldflags: c.Ldflags, Gcflags: c.Gcflags, Env: c.Env}
 }
 
+// checkFlags refuses flags that would change the meaning of those behind them.
+func (l *loader) checkFlags(field string, flags []string) {
+	for i, flag := range flags {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		switch {
+		case !ruleOf("noNUL").allows(flag):
+			l.doc.blame(at, "has a NUL byte, which no command line can hold", "remove it")
+		case !closesQuotes(flag):
+			l.doc.blame(at, fmt.Sprintf("%q has a quote that is not closed", flag), "close it; the go command knows no escape for quotes")
+		}
+	}
+}
+
 // checkEnv refuses variables that another key decides: two places that say
 // different things help nobody.
 func (l *loader) checkEnv(field, name, value string) {
 	switch {
-	case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name):
+	case !ruleOf("variable").allows(name):
 		l.doc.blame(field, fmt.Sprintf("%q is no name of a variable", name), "letters, digits and _")
-	case strings.ContainsRune(value, 0):
-		l.doc.blame(field, "has a NUL byte", "")
+	case !ruleOf("noNUL").allows(value):
+		l.doc.blame(field, "has a NUL byte, which no environment can hold", "remove it")
 	}
-	decided := map[string]string{
-		"GOOS": "targets", "GOARCH": "targets", "GOARM": "targets, as linux/arm/v7", "GOAMD64": "targets, as linux/amd64/v3",
-		"GOARM64": "targets, as linux/arm64/v9.0", "GO386": "targets", "GOMIPS": "targets", "GOMIPS64": "targets", "GOPPC64": "targets",
-		"GORISCV64": "targets", "CGO_ENABLED": "build.cgo", "GOTOOLCHAIN": "go.version",
-	}
-	if key := decided[name]; key != "" {
+	if key := decided()[name]; key != "" {
 		l.doc.blame(field, name+" is decided elsewhere", "say it under "+key)
 	}
 }
@@ -238,31 +250,42 @@ func (l *loader) image(field string, c imageConfig, app App) Image {
 	if c.User != nil {
 		image.User = *c.User
 	}
-	if image.User < 0 {
+	if !ruleOf("user").holds(float64(image.User)) {
 		l.doc.blame(field+".user", "must be a user id of 0 or more", fmt.Sprintf("leave it out for %d", DefaultUser))
 	}
-	repository := regexp.MustCompile(`^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
-	if c.Repository != "" && !repository.MatchString(c.Repository) {
+	if l.doc.has(field+".repository") && !ruleOf("repository").allows(c.Repository) {
 		l.doc.blame(field+".repository", fmt.Sprintf("%q is no image repository", c.Repository), "write registry/name, in lower case and without tag or https://")
 	}
-	if strings.ContainsAny(c.Base, " \t\n") {
+	if !ruleOf("base").allows(c.Base) {
 		l.doc.blame(field+".base", fmt.Sprintf("%q is no image", c.Base), "write registry/name@sha256:…")
 	}
+	for name, value := range c.Labels {
+		l.checkLabel(join(field+".labels", name), name, value)
+	}
 	return image
+}
+
+func (l *loader) checkLabel(field, name, value string) {
+	switch {
+	case !ruleOf("label").allows(name):
+		l.doc.blame(field, fmt.Sprintf("%q is no name of a label", name), "no spaces, control characters or =; such as org.opencontainers.image.title")
+	case !ruleOf("noNUL").allows(value):
+		l.doc.blame(field, "has a NUL byte, which no label can hold", "remove it")
+	}
 }
 
 func (l *loader) service(field string, c *serviceConfig) *Service {
 	if c == nil {
 		return nil
 	}
-	if l.doc.has(field+".port") && (c.Port < 1 || c.Port > 65535) {
-		l.doc.blame(field+".port", "must be between 1 and 65535", "")
+	if port := ruleOf("port"); l.doc.has(field+".port") && !port.holds(float64(c.Port)) {
+		l.doc.blame(field+".port", port.between(), "the port that the program listens on, such as 8080")
 	}
 	s := &Service{Port: c.Port, Health: c.Health}
 	if !l.doc.has(field + ".health") {
 		s.Health = DefaultHealth
 	}
-	if !regexp.MustCompile(`^/[!-~]*$`).MatchString(s.Health) {
+	if !ruleOf("health").allows(s.Health) {
 		l.doc.blame(field+".health", fmt.Sprintf("%q is no path of a URL", s.Health), "begin it with /, such as "+DefaultHealth)
 	}
 	s.Grace = l.duration(field+".grace", c.Grace, DefaultGrace)
@@ -275,7 +298,7 @@ func (l *loader) duration(field, written string, otherwise time.Duration) time.D
 		return otherwise
 	}
 	d, err := time.ParseDuration(written)
-	if err != nil || d <= 0 || d > time.Hour {
+	if err != nil || d <= 0 || d > time.Hour || !ruleOf("time").allows(written) {
 		l.doc.blame(field, fmt.Sprintf("%q is no time between 0 and 1h", written), "write it as "+otherwise.String())
 	}
 	return d

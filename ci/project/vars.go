@@ -58,9 +58,47 @@ func (l *loader) namedVars(field string, vars map[string]string, declared []stri
 			l.doc.blame(at, err.Error(), "known: {{.Version}}, {{.Commit}}, {{.ShortCommit}}, {{.Date}}, {{.Tag}}, {{.Branch}}, {{.Dirty}}, {{.App}}")
 			continue
 		}
+		if err := CheckVar(value); err != nil {
+			l.doc.blame(at, err.Error(), "leave one of the three out")
+			continue
+		}
 		expanded[name] = value
 	}
 	return expanded
+}
+
+// CheckVar says why a variable cannot have a value, or nil. The linker's flags
+// know both quotes and no escape, so that a value with white space must lack
+// one of them.
+func CheckVar(value string) error {
+	if strings.ContainsAny(value, " \t\r\n") && strings.Contains(value, "'") && strings.Contains(value, `"`) {
+		return fmt.Errorf("%q has white space and both kinds of quotes, which the linker cannot be given", value)
+	}
+	return nil
+}
+
+// closesQuotes says whether flags end outside of quotes. They are split as the
+// go command does it: a quote counts at the beginning of a flag only.
+func closesQuotes(flags string) bool {
+	for {
+		flags = strings.TrimLeft(flags, " \t\r\n")
+		if flags == "" {
+			return true
+		}
+		if quote := flags[:1]; quote == "'" || quote == `"` {
+			_, rest, closed := strings.Cut(flags[1:], quote)
+			if !closed {
+				return false
+			}
+			flags = rest
+			continue
+		}
+		end := strings.IndexAny(flags, " \t\r\n")
+		if end < 0 {
+			return true
+		}
+		flags = flags[end:]
+	}
 }
 
 // checkVar refuses a variable that the linker would silently not set.

@@ -15,8 +15,8 @@ import (
 func (l *loader) chooseVerify(ctx context.Context) error {
 	c := l.cfg.Verify
 	v := Verify{Strict: c.Strict, Race: c.Race == nil || *c.Race, Short: c.Short, Coverage: Coverage{Min: c.Coverage.Min}}
-	if !(c.Coverage.Min >= 0 && c.Coverage.Min <= 100) {
-		l.doc.blame("verify.coverage.min", "must be between 0 and 100", "")
+	if percent := ruleOf("percent"); !percent.holds(c.Coverage.Min) {
+		l.doc.blame("verify.coverage.min", percent.between(), "a percentage, such as 70")
 	}
 	for i, ignore := range c.Vuln.Ignore {
 		v.Vuln.Ignore = append(v.Vuln.Ignore, l.ignore(fmt.Sprintf("verify.vuln.ignore[%d]", i), ignore))
@@ -33,13 +33,14 @@ func (l *loader) chooseVerify(ctx context.Context) error {
 }
 
 func (l *loader) ignore(field string, c ignoreConfig) Ignore {
+	hintOf := map[string]string{"id": "such as GO-2024-2687", "reason": "say why it does not matter here"}
 	for key, value := range map[string]string{"id": c.ID, "reason": c.Reason} {
-		if l.doc.has(field+"."+key) && strings.TrimSpace(value) == "" {
-			l.doc.blame(field+"."+key, "must not be empty", "")
+		if l.doc.has(field+"."+key) && !ruleOf("filled").allows(value) {
+			l.doc.blame(field+"."+key, "must not be empty", hintOf[key])
 		}
 	}
 	ignore := Ignore{ID: c.ID, Reason: c.Reason}
-	if c.Until != "" {
+	if l.doc.has(field + ".until") {
 		until, err := time.Parse(time.DateOnly, c.Until)
 		if err != nil {
 			l.doc.blame(field+".until", fmt.Sprintf("%q is no date", c.Until), "write it as 2006-01-02")
@@ -129,9 +130,9 @@ func (l *loader) local(field, written string) (string, bool) {
 	switch {
 	case written == "":
 		l.doc.blame(field, "must not be empty", "write . for the directory of "+defaultConfig)
-	case strings.ContainsAny(written, "\\\x00\n"):
+	case strings.ContainsFunc(written, func(r rune) bool { return r == '\\' || r < ' ' }):
 		l.doc.blame(field, fmt.Sprintf("%q has characters that a directory here may not have", written), "use / between directories")
-	case path.IsAbs(written) || !fs.ValidPath(dir):
+	case !ruleOf("place").allows(written) || !fs.ValidPath(dir):
 		l.doc.blame(field, fmt.Sprintf("%q is outside of the project", written), "name a directory relative to "+defaultConfig)
 	default:
 		return dir, true

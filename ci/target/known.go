@@ -32,6 +32,20 @@ func Known() []Target {
 	}
 }
 
+// Spellings lists every text that Parse takes: all known targets, plain and
+// with each variant, sorted as in Known.
+func Spellings() []string {
+	var list []string
+	for _, t := range Known() {
+		set := variantsOf(t.Arch)
+		list = append(list, set.under(t)...)
+		for _, name := range set.defaults {
+			list = append(list, t.String()+"/"+name)
+		}
+	}
+	return list
+}
+
 // variantSet is how one architecture is narrowed further.
 type variantSet struct {
 	env      string   // GOARM

@@ -88,6 +88,14 @@ func TestTarget_FilesUsersExpect(t *testing.T) {
 	}
 }
 
+func TestSpellings_AreWhatParseTakes(t *testing.T) {
+	for _, text := range Spellings() {
+		_, err := Parse(text)
+		assert.NoError(t, err)
+	}
+	assert.Subset(t, Spellings(), []string{"linux/amd64", "linux/amd64/v1", "linux/arm/v7", "linux/arm64/v8"})
+}
+
 func FuzzTargetParse(f *testing.F) {
 	for _, seed := range []string{"linux/amd64", "linux/arm/v7", "windows/arm64", "linux/amd64/v1", "a/b/c", "//", "linux/arm64/v8"} {
 		f.Add(seed)
@@ -101,6 +109,9 @@ func FuzzTargetParse(f *testing.F) {
 		again, err := Parse(got.String())
 		require.NoError(t, err)
 		assert.Equal(t, got, again)
+		assert.Contains(t, Spellings(), input)
+		assert.Contains(t, Known(), Target{OS: got.OS, Arch: got.Arch})
+		assert.Contains(t, got.Env(), "GOOS="+got.OS)
 		assert.NotContains(t, got.Dir(), "/")
 	})
 }

@@ -63,6 +63,7 @@ var homes = map[string][]string{
 	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded"},
 	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci"},
 	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship"},
+	"github.com/santhosh-tekuri/jsonschema":  {}, // only tests validate with it
 }
 
 // edge is where the process itself may be touched.

@@ -1,0 +1,120 @@
+package project
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/slipway-ci/slipway/ci/target"
+)
+
+// What values of slipway.yaml must look like. Validation and the JSON Schema
+// both read them here. The expressions mean the same to Go and to JavaScript.
+const (
+	namePattern       = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
+	goPattern         = `^1\.(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)|(rc|beta)[1-9][0-9]*)?$`
+	placePattern      = `^[^/\\\x00-\x1f][^\\\x00-\x1f]*$`
+	tagPattern        = `^[\p{L}\p{N}_.]+$`
+	variablePattern   = `^[A-Za-z_][A-Za-z0-9_]*$`
+	repositoryPattern = `^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`
+	basePattern       = `^[^\x00-\x20]*$`
+	healthPattern     = `^/[!-~]*$`
+	timePattern       = `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
+	filledPattern     = `\S`
+	labelPattern      = `^[^\x00-\x20\x7f=]+$`
+	noNULPattern      = `^[^\x00]*$`
+)
+
+// rule is what a value must be beyond its type.
+type rule struct {
+	pattern  string
+	values   []string
+	not      []string // for the schema: validation says where else
+	min, max int      // of a number, when they differ
+	length   int      // longest string, 0 for any
+	format   string
+}
+
+// ruleOf gives the rule that the tags of a field name.
+func ruleOf(name string) rule {
+	switch name {
+	case "version":
+		return rule{min: 1, max: 1}
+	case "name":
+		return rule{pattern: namePattern}
+	case "go":
+		return rule{pattern: goPattern}
+	case "place":
+		return rule{pattern: placePattern}
+	case "target":
+		return rule{values: target.Spellings()}
+	case "link":
+		return rule{values: []string{"static", "auto"}}
+	case "tag":
+		return rule{pattern: tagPattern}
+	case "variable":
+		return rule{pattern: variablePattern, not: slices.Sorted(maps.Keys(decided()))}
+	case "template":
+		return rule{length: maxVariableSize}
+	case "repository":
+		return rule{pattern: repositoryPattern}
+	case "base":
+		return rule{pattern: basePattern}
+	case "user":
+		return rule{min: 0, max: 1<<31 - 1}
+	case "port":
+		return rule{min: 1, max: 65535}
+	case "health":
+		return rule{pattern: healthPattern}
+	case "time":
+		return rule{pattern: timePattern}
+	case "percent":
+		return rule{min: 0, max: 100}
+	case "filled":
+		return rule{pattern: filledPattern}
+	case "label":
+		return rule{pattern: labelPattern}
+	case "noNUL":
+		return rule{pattern: noNULPattern}
+	case "date":
+		return rule{format: "date"}
+	}
+	return rule{}
+}
+
+// decided are the variables of the go command that another key decides.
+func decided() map[string]string {
+	return map[string]string{
+		"GOOS": "targets", "GOARCH": "targets", "GOARM": "targets, as linux/arm/v7", "GOAMD64": "targets, as linux/amd64/v3",
+		"GOARM64": "targets, as linux/arm64/v9.0", "GO386": "targets", "GOMIPS": "targets", "GOMIPS64": "targets", "GOPPC64": "targets",
+		"GORISCV64": "targets", "CGO_ENABLED": "build.cgo", "GOTOOLCHAIN": "go.version",
+	}
+}
+
+// allows says whether a string keeps the rule. Formats are not looked at.
+func (r rule) allows(text string) bool {
+	switch {
+	case r.pattern != "" && !regexp.MustCompile(r.pattern).MatchString(text):
+		return false
+	case len(r.values) > 0 && !slices.Contains(r.values, text):
+		return false
+	}
+	return r.length == 0 || len(text) <= r.length
+}
+
+// holds says whether a number keeps the rule.
+func (r rule) holds(number float64) bool {
+	return number >= float64(r.min) && number <= float64(r.max)
+}
+
+// between is the range of a rule, for people.
+func (r rule) between() string {
+	return "must be between " + strconv.Itoa(r.min) + " and " + strconv.Itoa(r.max)
+}
+
+// choices are the values of a rule, for people.
+func (r rule) choices() string {
+	return "write " + strings.Join(r.values, " or ")
+}

@@ -57,6 +57,9 @@ func (l *loader) leftOut(main mainDir) string {
 	if why := leftOut(l.seenFrom(main)); why != "" {
 		return why
 	}
+	if by, ok := l.tree.runners[main.dir]; ok {
+		return fmt.Sprintf("go generate runs it (%s); name it under apps to ship it", by)
+	}
 	if !main.hasFuncMain(l.fsys) {
 		return "package main without func main: a plugin, or not finished"
 	}

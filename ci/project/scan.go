@@ -30,6 +30,7 @@ type tree struct {
 	outputs  []string          // directories that an earlier run of ours made
 	garbled  []string          // directories whose names are no UTF-8
 	tested   map[string]bool   // module directories with at least one _test.go
+	runners  map[string]string // directories that a go:generate line runs, by the file with the line
 	packages map[string][]file // the files of every package that is no main, by directory
 }
 
@@ -64,7 +65,7 @@ type scanner struct {
 }
 
 func scan(ctx context.Context, fsys fs.FS, start, dist string) (tree, error) {
-	s := scanner{fsys: fsys, dist: dist, tree: tree{tested: map[string]bool{}, packages: map[string][]file{}}}
+	s := scanner{fsys: fsys, dist: dist, tree: tree{tested: map[string]bool{}, runners: map[string]string{}, packages: map[string][]file{}}}
 	in := enclosingModule(fsys, start)
 	if err := s.walk(ctx, start, scope{module: in, ignore: ignoreLines(fsys, in)}); err != nil {
 		return tree{}, err
@@ -85,6 +86,7 @@ func (t *tree) add(other tree) {
 	t.outputs = append(t.outputs, other.outputs...)
 	t.garbled = append(t.garbled, other.garbled...)
 	maps.Copy(t.tested, other.tested)
+	maps.Copy(t.runners, other.runners)
 	maps.Copy(t.packages, other.packages)
 }
 
@@ -206,6 +208,9 @@ func (s *scanner) read(dir, name string) (f file, pkg string, err error) {
 	if err != nil {
 		return file{}, "", unreadable("file", at, err)
 	}
+	for _, local := range generators(source) {
+		s.tree.runners[path.Join(dir, local)] = at
+	}
 	parsed, err := parser.ParseFile(token.NewFileSet(), at, source, parser.ImportsOnly|parser.SkipObjectResolution)
 	if err != nil {
 		return file{}, "", nil
@@ -217,6 +222,24 @@ func (s *scanner) read(dir, name string) (f file, pkg string, err error) {
 	}
 	f.cgo = slices.Contains(f.imports, "C")
 	return f, parsed.Name.Name, nil
+}
+
+// generators are the directories, relative to the file, that its go:generate lines give to "go run".
+func generators(source []byte) []string {
+	var dirs []string
+	for line := range bytes.Lines(source) {
+		command, ok := bytes.CutPrefix(line, []byte("//go:generate go run "))
+		if !ok {
+			continue
+		}
+		for _, word := range strings.Fields(string(command)) {
+			if strings.HasPrefix(word, "./") || strings.HasPrefix(word, "../") {
+				dirs = append(dirs, word)
+				break
+			}
+		}
+	}
+	return dirs
 }
 
 // isPlain says whether neither the name nor what comes before the package

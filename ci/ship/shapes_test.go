@@ -17,10 +17,11 @@ import (
 	"github.com/slipway-ci/slipway/ci/target"
 )
 
-// The shapes of repositories that nobody has prepared for Slipway. None has a slipway.yaml.
+// The shapes of repositories that nobody has prepared for Slipway. Only cgo-named has a slipway.yaml.
 func TestShapes(t *testing.T) {
 	for name, c := range map[string]struct {
 		verb     ship.Verb
+		below    string // directory that is shipped
 		before   func(t *testing.T, m module)
 		programs map[string]string // what each prints
 		passed   []string          // checks that must be well
@@ -28,13 +29,14 @@ func TestShapes(t *testing.T) {
 	}{
 		"vendor":    {verb: ship.Ship, programs: map[string]string{"vendored": "from vendor\n"}, passed: []string{"test", "vet"}},
 		"workspace": {verb: ship.Ship, programs: map[string]string{"service": "from the workspace\n"}, passed: []string{"words test", "service vet"}},
-		"nested":    {verb: ship.Ship, programs: map[string]string{"libtool": "lib\n"}},
+		"nested":    {verb: ship.Ship, below: "cmd/libtool", programs: map[string]string{"libtool": "lib\n"}},
 		"old":       {verb: ship.Ship, programs: map[string]string{"old": "grün\n"}, passed: []string{"vet"}, warned: []string{"test"}},
 		"system":    {verb: ship.Verify, before: plantLinks, passed: []string{"test"}},
 		"linux-only": {
 			verb: ship.Build, programs: map[string]string{"watcher": "true <nil> ours\n"},
 		},
-		"cgo": {verb: ship.Ship, programs: map[string]string{"cprog": "42\n"}, passed: []string{"test", "vet"}},
+		"cgo":       {verb: ship.Ship, passed: []string{"test", "vet"}}, // nothing is built: a C compiler is for one machine
+		"cgo-named": {verb: ship.Ship, programs: map[string]string{"cprog": "42\n"}, passed: []string{"test"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			needsEngine(t)
@@ -42,7 +44,7 @@ func TestShapes(t *testing.T) {
 			if c.before != nil {
 				c.before(t, m)
 			}
-			run := m.ships(c.verb, elsewhere, onlyHere(c.programs))
+			run := m.ships(c.verb, elsewhere, onlyHere(c.programs), func(o *ship.Options) { o.Source = filepath.Join(o.Source, c.below) })
 			for program, prints := range c.programs {
 				out, err := exec.CommandContext(t.Context(), filepath.Join(m.dir+"-dist", "linux_"+runtime.GOARCH, program)).Output()
 				require.NoError(t, err, program)

@@ -18,7 +18,7 @@ import (
 	"github.com/slipway-ci/slipway/ci/report"
 )
 
-// testLimit ends a test run that hangs; go test's own limit of ten minutes for each package comes first.
+// testLimit ends a test run that hangs; go test's own limit for each package comes first.
 const testLimit = 60 * time.Minute
 
 // Verdict is what verify found.
@@ -340,7 +340,7 @@ func (v verifier) testFailure(ctx context.Context, m project.Module, o outcome, 
 func plainTest(argv []string) []string {
 	var plain []string
 	for _, arg := range argv {
-		if arg != "-json" && !strings.HasPrefix(arg, "-cover") {
+		if arg != "-json" && arg != raceTimeout && !strings.HasPrefix(arg, "-cover") {
 			plain = append(plain, arg)
 		}
 	}

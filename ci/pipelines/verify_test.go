@@ -73,10 +73,10 @@ func TestNearest(t *testing.T) {
 
 func TestTestArgs(t *testing.T) {
 	for want, args := range map[string][]string{
-		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out ./...":                       testArgs(project.Verify{}, false, false),
-		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out -race ./...":                 testArgs(project.Verify{Race: true}, true, false),
-		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out ./... ":                      append(testArgs(project.Verify{Race: true}, false, false), ""), // nothing to run it in
-		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out -race -short -count=1 ./...": testArgs(project.Verify{Short: true}, true, true),
+		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out ./...":                                    testArgs(project.Verify{}, false, false),
+		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out -race -timeout=20m ./...":                 testArgs(project.Verify{Race: true}, true, false),
+		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out ./... ":                                   append(testArgs(project.Verify{Race: true}, false, false), ""), // nothing to run it in
+		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out -race -timeout=20m -short -count=1 ./...": testArgs(project.Verify{Short: true}, true, true),
 	} {
 		assert.Equal(t, want, strings.Join(args, " "))
 	}

@@ -2,7 +2,7 @@
 
 ARGS ?=
 SLIPWAY = bin/slipway
-.PHONY: ship verify build package image smoke test test-short setup setup-test doctor figures clean $(SLIPWAY)
+.PHONY: ship verify build package image smoke test test-short fuzz setup setup-test doctor figures clean $(SLIPWAY)
 
 ship verify build package image smoke doctor: setup $(SLIPWAY)
 	@$(SLIPWAY) $@ $(ARGS)
@@ -12,6 +12,9 @@ test: setup setup-test $(SLIPWAY)
 
 test-short:
 	go test -short ./...
+
+fuzz: # every fuzz target, EXECUTIONS each; docs/fuzz.md has the figures of a long run
+	@hack/fuzz $(EXECUTIONS)
 
 # What the machine must have beside Go, git and make. Nothing happens where nothing is missing; else it is said.
 setup: # a tool that assembles the Debian root in which tests run

@@ -94,14 +94,22 @@ func targetEnv(app project.App, t target.Target) []string {
 }
 
 // literal is a pattern that matches one name and no other. A pattern with anything special in it becomes a regular expression,
-// and what is special there must then be escaped as well (github.com/moby/patternmatcher).
+// and what is special there must then be escaped as well. White space at the ends would be trimmed, and is put into brackets
+// (github.com/moby/patternmatcher).
 func literal(name string) string {
-	if !strings.ContainsAny(name, `\*?[]!`) {
+	trimmed := strings.TrimSpace(name)
+	if trimmed == name && !strings.ContainsAny(name, `\*?[]!`) {
 		return name
 	}
+	before := strings.Index(name, trimmed)
+	after := before + len(trimmed)
 	var pattern strings.Builder
-	for _, r := range name {
-		if strings.ContainsRune(`\*?[]!^+(){}|`, r) {
+	for i, r := range name {
+		switch {
+		case i < before || i >= after:
+			pattern.WriteString("[" + string(r) + "]")
+			continue
+		case strings.ContainsRune(`\*?[]!^+(){}|`, r):
 			pattern.WriteByte('\\')
 		}
 		pattern.WriteRune(r)

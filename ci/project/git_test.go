@@ -238,21 +238,37 @@ func TestDecideVersion(t *testing.T) {
 	}
 }
 
+// Whatever git says and whatever tags are called: the version is one that can be compared, and be part of the name of a file.
 func FuzzDescribe(f *testing.F) {
-	for _, seed := range []string{"v1.2.3-0-gabc", "v1.2.3-rc-1-4-gabc", "v-0-g", "-g", "v1--1-ga", "v1.2.3-99999999999999999999-ga", ""} {
-		f.Add(seed)
+	for _, seed := range []string{
+		"v1.2.3-0-gabc", "v1.2.3-rc-1-4-gabc", "v-0-g", "-g", "v1--1-ga", "v1.2.3-99999999999999999999-ga", "", "1.2.3-0-gabc", "v1.2.3+meta-2-gabc",
+		"sub/v1.2.3-7-gabc", "v1.2.3-rc.1-0-gabc", "v01.2.3-0-gabc", "v1.2-0-gabc", "v1.2.3-+-1-ga", "v1.2.3-g-g-1-gabc",
+	} {
+		f.Add(seed, "sub", "example.com/acme/sub")
+		f.Add(seed, ".", "example.com/acme/v2")
+		f.Add(seed, "v2", "example.com/acme/v2")
 	}
-	f.Fuzz(func(t *testing.T, out string) {
+	f.Fuzz(func(t *testing.T, out, dir, modulePath string) {
 		tag, distance, ok := parseDescribe(out)
 		if !ok {
 			return
 		}
 		assert.GreaterOrEqual(t, distance, 0)
-		assert.True(t, strings.HasPrefix(out, tag+"-"))
-		if (line{}).version(tag) != "" {
-			v := decideVersion(history{tag: tag, distance: distance, commit: "abc1234d"}, nil)
-			assert.True(t, strings.HasPrefix("v"+v.Version, "v"+strings.TrimPrefix(tag, "v")))
-			assert.NotContains(t, v.Version, "/")
+		assert.True(t, strings.HasPrefix(out, tag+"-"), "the tag is the beginning: %q", tag)
+		l := lineOf(dir, modulePath)
+		plain := l.version(tag)
+		if plain == "" {
+			return
 		}
+		assert.True(t, strings.HasPrefix(tag, l.prefix), "%q has the prefix %q", tag, l.prefix)
+		assert.Equal(t, plain, l.version(l.prefix+"v"+plain), "with a v it is the same version")
+		v := decideVersion(history{line: l, tag: tag, distance: distance, commit: "abc1234d"}, nil)
+		dirty := decideVersion(history{line: l, tag: tag, distance: distance, commit: "abc1234d"}, []string{"a.go"})
+		for _, each := range []Version{v, dirty} {
+			assert.Regexp(t, `^[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*$`, each.Version)
+			assert.True(t, strings.HasPrefix(each.Version, plain), "%q counts from %q", each.Version, plain)
+		}
+		assert.Equal(t, v.Version == plain, distance == 0, "at the tag it is the tag")
+		assert.Equal(t, v.Version+"-dirty", dirty.Version)
 	})
 }

@@ -184,16 +184,35 @@ func TestCheckNames(t *testing.T) {
 	}
 }
 
+// A name that is accepted stays below where the archive is unpacked, on every system, and comes out of the archive as it went in.
 func FuzzCheckName(f *testing.F) {
-	for _, seed := range []string{"app", "a/b", "../a", "/a", `a\..\b`, "C:a", "a/./b", "a/..", "\x00"} {
+	for _, seed := range []string{"app", "a/b", "../a", "/a", `a\..\b`, "C:a", "a/./b", "a/..", "\x00", "größe", "a:b", "-rf", "a ", strings.Repeat("x/", 60) + "y"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		if checkName(name) != nil {
+			require.Error(t, checkNames([]string{name}), "one of many is not better")
 			return
 		}
 		require.True(t, filepath.IsLocal(name), "%q", name)
 		require.Equal(t, "/root/"+name, filepath.Join("/root", name), "the name says where it goes")
 		require.False(t, strings.ContainsAny(name, "\\\x00\n"))
+		require.NotRegexp(t, `^[A-Za-z]:`, name, "a drive of Windows")
+		require.NoError(t, checkNames([]string{name}))
+		require.Error(t, checkNames([]string{name, name}), "twice the same")
+		require.Error(t, checkNames([]string{name, name + "/below"}), "a file is no folder")
+		require.Equal(t, name, throughTar(t, name))
 	})
+}
+
+// throughTar writes a name into an archive and reads it again.
+func throughTar(t *testing.T, name string) string {
+	t.Helper()
+	var archive bytes.Buffer
+	writer := tar.NewWriter(&archive)
+	require.NoError(t, writer.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Typeflag: tar.TypeReg, Format: tar.FormatPAX}))
+	require.NoError(t, writer.Close())
+	header, err := tar.NewReader(&archive).Next()
+	require.NoError(t, err)
+	return header.Name
 }

@@ -63,9 +63,12 @@ func Choices(want string, getenv func(string) string) []Choice {
 	return []Choice{{Kind: Address, Address: want, Reason: "--engine"}}
 }
 
+// namers are the variables that name an engine; the first one counts.
+func namers() []string { return []string{"SLIPWAY_ENGINE", "_EXPERIMENTAL_DAGGER_RUNNER_HOST"} }
+
 // named is the engine that the environment names.
 func named(getenv func(string) string) (Choice, bool) {
-	for _, name := range []string{"SLIPWAY_ENGINE", "_EXPERIMENTAL_DAGGER_RUNNER_HOST"} {
+	for _, name := range namers() {
 		value := getenv(name)
 		switch value {
 		case "", WantAuto:
@@ -81,15 +84,37 @@ func named(getenv func(string) string) (Choice, bool) {
 }
 
 // CheckWant reports a value of --engine that cannot be meant.
-func CheckWant(want string) error {
+func CheckWant(want string) error { return check("--engine", want) }
+
+// CheckNamed reports an engine that the environment names and that cannot be meant, when it would be used: want is --engine.
+func CheckNamed(want string, getenv func(string) string) error {
+	if want != "" && want != WantAuto || getenv("DAGGER_SESSION_PORT") != "" {
+		return nil
+	}
+	for _, name := range namers() {
+		if value := getenv(name); value != "" && value != WantAuto {
+			return check(name, value)
+		}
+	}
+	return nil
+}
+
+func check(who, want string) error {
 	switch want {
 	case "", WantAuto, WantRuntime, WantEmbedded:
 		return nil
 	}
-	if strings.Contains(want, "://") {
-		return nil
+	const address = "an address such as unix:///run/dagger/engine.sock or tcp://host:1234"
+	scheme, place, ok := strings.Cut(want, "://")
+	switch {
+	case !ok:
+		return fmt.Errorf("%s %q: want auto, docker, embedded, or %s", who, want, address)
+	case scheme == "http" || scheme == "https":
+		return fmt.Errorf("%s %q: an engine does not speak %s; want %s", who, want, scheme, address)
+	case place == "":
+		return fmt.Errorf("%s %q: nothing follows the %s://; want %s", who, want, scheme, address)
 	}
-	return fmt.Errorf("--engine %q: want auto, docker, embedded, or an address such as unix:///run/dagger/engine.sock or tcp://host:1234", want)
+	return nil
 }
 
 // UnavailableError says that no engine could be had, and why each choice failed.

@@ -110,11 +110,11 @@ func (d *document) parse(data []byte) (top ast.Node) {
 		}
 	}()
 	if len(data) > maxConfigSize {
-		d.blameAt(place{1, 1}, "", fmt.Sprintf("is larger than %d KiB", maxConfigSize>>10), "")
+		d.blameAt(place{1, 1}, "", fmt.Sprintf("is larger than %d KiB", maxConfigSize>>10), "is it the file that was meant?")
 		return nil
 	}
 	if !utf8.Valid(data) {
-		d.blameAt(place{1, 1}, "", "is not UTF-8 text", "save it as UTF-8")
+		d.blameAt(place{1, 1}, "", "is not UTF-8 text", "it should be YAML, saved as UTF-8")
 		return nil
 	}
 	if line := conflictLine(data); line > 0 {
@@ -163,7 +163,18 @@ func (d *document) blameSyntax(err error) {
 		message = err.Error()
 	}
 	message, _, _ = strings.Cut(message, "\n")
-	d.blameAt(at, "", "is not valid YAML: "+message, "")
+	d.blameAt(at, "", "is not valid YAML: "+strings.ReplaceAll(message, "\t", `\t`), syntaxHint(message))
+}
+
+// syntaxHint is what mostly leads to a message of the YAML parser.
+func syntaxHint(message string) string {
+	switch {
+	case strings.Contains(message, "\t"):
+		return "indent with spaces: YAML takes no tabs"
+	case strings.Contains(message, "end token"):
+		return "close the bracket"
+	}
+	return "see the indentation of this line and of the one above"
 }
 
 func (d *document) onlyDocument(file *ast.File) ast.Node {
@@ -505,6 +516,9 @@ func found(node ast.Node) string {
 // retype is how the value is written so that it has the wanted type.
 func retype(node ast.Node, want reflect.Type) string {
 	text := shown(node)
+	if want == reflect.TypeFor[config]() {
+		return "begin the file with: version: 1"
+	}
 	scalar := !slices.Contains([]ast.NodeType{ast.MappingType, ast.MappingValueType, ast.SequenceType}, node.Type())
 	switch {
 	case !scalar:
@@ -581,11 +595,8 @@ func placeOfToken(t *token.Token) place {
 // join makes the path of a field. Keys that are no plain words are quoted, so
 // that a path is always one line.
 func join(parent, key string) string {
-	for _, r := range key {
-		if !strconv.IsPrint(r) || r == ' ' {
-			key = strconv.Quote(key)
-			break
-		}
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return !strconv.IsPrint(r) || r == ' ' }) {
+		key = strconv.Quote(key)
 	}
 	if parent == "" {
 		return key

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (l *loader) place(ctx context.Context, field string, c appConfig, app *App)
 		return nil
 	}
 	if !isDir(l.fsys, dir) {
-		l.doc.blame(field+".dir", fmt.Sprintf("there is no directory %q", written), didYouMean(dir, l.knownDirs()))
+		l.doc.blame(field+".dir", fmt.Sprintf("there is no directory %q", written), cmp.Or(didYouMean(dir, l.knownDirs()), l.mainsBelow(dir)))
 		return nil
 	}
 	moduleDir := enclosingModule(l.fsys, dir)
@@ -121,10 +122,16 @@ func (l *loader) mainsBelow(dir string) string {
 			mains = append(mains, mainOf(dir, m.dir))
 		}
 	}
-	if len(mains) == 0 {
-		return ""
+	if len(mains) > 0 {
+		return "there is " + listed(mains)
 	}
-	return "there is " + listed(mains)
+	for _, m := range l.tree.mains {
+		mains = append(mains, m.dir)
+	}
+	if len(mains) == 0 {
+		return "no directory of the project has one"
+	}
+	return "package main is in " + listed(mains)
 }
 
 func (l *loader) knownDirs() []string {

@@ -202,7 +202,7 @@ func mustBeFile(config, shown string) error {
 	case err != nil:
 		return unreadable("file", shown, err)
 	case info.IsDir():
-		return &SourceError{Message: shown + " is a directory", Next: "the configuration is a file of that name; name another one with -f"}
+		return &SourceError{Message: shown + " is a directory", Next: "rename it, or name a configuration file with -f"}
 	case !info.Mode().IsRegular():
 		return &SourceError{Message: shown + " is no regular file", Next: "name a file with -f"}
 	}
@@ -212,6 +212,9 @@ func mustBeFile(config, shown string) error {
 // nothingToShip looks up and down for what the user may have meant.
 func nothingToShip(dir string) error {
 	message := fmt.Sprintf("no go.mod, go.work or %s in %s", defaultConfig, dir)
+	if isThere(filepath.Join(dir, "go.mod")) {
+		return &SourceError{Message: fmt.Sprintf("the go.mod in %s is no regular file", dir), Next: "put the file itself there"}
+	}
 	for parent := filepath.Dir(dir); parent != filepath.Dir(parent); parent = filepath.Dir(parent) {
 		if exists(filepath.Join(parent, "go.mod")) || exists(filepath.Join(parent, "go.work")) {
 			return &SourceError{Message: message, Next: "the module begins further up: use -C " + parent}

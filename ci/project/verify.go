@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -97,7 +98,7 @@ func (l *loader) namedModules(ctx context.Context, named []string) ([]string, er
 		}
 		switch {
 		case !isFile(l.fsys, path.Join(dir, "go.mod")):
-			l.doc.blame(field, fmt.Sprintf("there is no go.mod in %q", written), didYouMean(written, l.tree.modules))
+			l.doc.blame(field, fmt.Sprintf("there is no go.mod in %q", written), cmp.Or(didYouMean(written, l.tree.modules), "modules are in "+orNone(l.tree.modules)))
 		case slices.Contains(dirs, dir):
 			l.doc.blame(field, fmt.Sprintf("%q is there twice", written), "remove one")
 		default:

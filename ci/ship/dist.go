@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 
@@ -64,8 +65,14 @@ func checkDist(dir string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return &UsageError{dir + " cannot be made, because it is below a file: name another directory with --dist"}
+	}
 	if err != nil {
-		return &UsageError{fmt.Sprintf("look at the output directory: %v", err)}
+		return &UsageError{fmt.Sprintf("look at the output directory: %v; name another one with --dist", err)}
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return &UsageError{dir + " is a link, and nothing is written through links: remove it, or name the directory itself with --dist"}
 	}
 	if !info.IsDir() {
 		return &UsageError{dir + " is not a directory: name another one with --dist"}

@@ -22,7 +22,7 @@ func Run(ctx context.Context, verb Verb, options Options, observer report.Observ
 	started := time.Now()
 	options, err := options.settled()
 	if err == nil {
-		err = checkSkip(options.Skip)
+		err = errors.Join(checkSkip(options.Skip), checkDistPlace(options))
 	}
 	if err != nil {
 		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitUsage}, err
@@ -33,7 +33,10 @@ func Run(ctx context.Context, verb Verb, options Options, observer report.Observ
 	if err != nil {
 		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err
 	}
-	if err := narrow(&p, options.Targets); err != nil {
+	if err = narrow(&p, options.Targets); err == nil {
+		err = checkPrograms(verb, p)
+	}
+	if err != nil {
 		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitUsage}, err
 	}
 	r := &run{

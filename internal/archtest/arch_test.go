@@ -56,6 +56,7 @@ var homes = map[string][]string{
 	"github.com/klauspost/compress":          {"ci/oci"},
 	"github.com/goccy/go-yaml":               {"ci/project"},
 	"github.com/spf13/cobra":                 {"internal/command"},
+	"github.com/spf13/pflag":                 {"internal/command"},
 	"golang.org/x/term":                      {"internal/command"},
 	"golang.org/x/crypto/x509roots/fallback": {"ci/pipelines/runtimebase"},
 	"github.com/mattn/go-runewidth":          {"ci/report/render"},

@@ -18,8 +18,8 @@ func (a *app) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Show what each engine needs, what is missing, and the fix", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := engine.CheckWant(a.options.Engine); err != nil {
-				return &ship.UsageError{Message: err.Error()}
+			if err := a.checkEngine(); err != nil {
+				return err
 			}
 			cache, err := ship.CacheDir(a.Getenv)
 			if err != nil {

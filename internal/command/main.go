@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/report/render"
@@ -96,7 +97,7 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVarP(&a.options.Verbose, "verbose", "v", false, "show commands and what they print")
 	flags.DurationVar(&a.flags.timeout, "timeout", 0, "give up after this time, such as 30m (default: never)")
 	flags.BoolVar(&a.options.NoCache, "no-cache", false, "run everything, replay nothing from the cache")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &ship.UsageError{Message: err.Error()} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &ship.UsageError{Message: flagMistake(cmd, err)} })
 	a.shipFlags(root)
 	for _, verb := range verbs {
 		root.AddCommand(a.verb(verb))
@@ -115,20 +116,6 @@ Nothing needs to be configured: what Slipway infers, it shows with its reason. s
 Exit codes: 0 ok, 1 a stage failed, 2 usage or configuration, 3 no engine or the machine lacks something,
 130 interrupted.`
 
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	message := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		message += "; did you mean " + strings.Join(near, " or ") + "?"
-	} else {
-		message += "; see slipway --help"
-	}
-	return &ship.UsageError{Message: message}
-}
-
 // complain tells people about an error that no run has told them about.
 func (a *app) complain(err error, code int) {
 	fmt.Fprintf(a.Stderr, "slipway: %s (exit %d)\n", strings.TrimRight(err.Error(), "\n"), code)
@@ -142,15 +129,33 @@ func (a *app) view() render.Renderer {
 	})
 }
 
+// checkEngine refuses an engine that cannot be meant, whether the flag or the environment names it.
+func (a *app) checkEngine() error {
+	err := engine.CheckWant(a.options.Engine)
+	if err == nil {
+		err = engine.CheckNamed(a.options.Engine, a.Getenv)
+	}
+	if err != nil {
+		return &ship.UsageError{Message: err.Error()}
+	}
+	return nil
+}
+
 // settle turns flags into the options of a run.
 func (a *app) settle(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	a.options.Getenv, a.options.Environ, a.options.Slipway = a.Getenv, a.Environ, Version()
+	for i, name := range a.options.Skip {
+		a.options.Skip[i] = strings.TrimSpace(name)
+	}
 	for _, text := range a.flags.targets {
-		t, err := target.Parse(text)
+		t, err := target.Parse(strings.TrimSpace(text))
 		if err != nil {
 			return ctx, nil, &ship.UsageError{Message: fmt.Sprintf("--target: %v", err)}
 		}
 		a.options.Targets = append(a.options.Targets, t)
+	}
+	if a.flags.timeout < 0 {
+		return ctx, nil, &ship.UsageError{Message: fmt.Sprintf("--timeout %s: less than no time; write one such as 30m", a.flags.timeout)}
 	}
 	if a.flags.timeout > 0 {
 		cause := fmt.Errorf("the run took longer than --timeout %s: %w", a.flags.timeout, context.DeadlineExceeded)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/report/render"
 	"github.com/slipway-ci/slipway/ci/ship"
@@ -58,8 +57,8 @@ func (a *app) targetFlag(cmd *cobra.Command) {
 // run carries out a verb and shows it.
 func (a *app) run(verb ship.Verb) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		if err := engine.CheckWant(a.options.Engine); err != nil {
-			return &ship.UsageError{Message: err.Error()}
+		if err := a.checkEngine(); err != nil {
+			return err
 		}
 		ctx, cancel, err := a.settle(cmd.Context())
 		if err != nil {

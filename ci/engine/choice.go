@@ -118,7 +118,13 @@ func check(who, want string) error {
 }
 
 // UnavailableError says that no engine could be had, and why each choice failed.
-type UnavailableError struct{ Attempts []Attempt }
+type UnavailableError struct {
+	Attempts []Attempt
+	causes   []error
+}
+
+// Unwrap returns the errors of the attempts.
+func (e *UnavailableError) Unwrap() []error { return e.causes }
 
 func (e *UnavailableError) Error() string {
 	var b strings.Builder

@@ -23,6 +23,8 @@ type Options struct {
 	Progress func(text string)   // what is being done now; may be called from other goroutines
 	// Own builds, starts or joins the embedded engine and returns its address and the CLI that goes with it.
 	Own func(ctx context.Context) (address, cli string, err error)
+	// Watch returns when the embedded engine is gone or answers no more, with the reason; nil: it is asked now and then.
+	Watch func(ctx context.Context) error
 	// BuildCLI returns a CLI of the pinned version when there is none on PATH.
 	BuildCLI func(ctx context.Context) (string, error)
 }
@@ -42,6 +44,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		if !errors.As(err, &attempt) {
 			attempt = &attemptError{cause: err}
 		}
+		failed.causes = append(failed.causes, err)
 		failed.Attempts = append(failed.Attempts, Attempt{Kind: choice.Kind, Cause: attempt.cause.Error(), Fix: attempt.fix})
 	}
 	return nil, &failed
@@ -67,7 +70,7 @@ func (o Options) try(ctx context.Context, choice Choice, before []Attempt) (*Ses
 		if len(before) > 0 && !strings.Contains(before[0].Cause, errNoRuntime.Error()) {
 			choice.Reason = "the container runtime could not give one: " + firstLine(before[0].Cause)
 		}
-		return dial(ctx, choice, cli, o.Environ)
+		return dial(ctx, choice, cli, o.Environ, o.Watch)
 	}
 	if err := reachable(ctx, choice.Address); err != nil {
 		return nil, &attemptError{cause: err, fix: "start the engine there, or name another one with --engine"}
@@ -77,9 +80,9 @@ func (o Options) try(ctx context.Context, choice Choice, before []Attempt) (*Ses
 		return nil, err
 	}
 	if choice.Kind == Runtime {
-		return dial(ctx, choice, cli, o.Environ) // without an address: the CLI knows the image of its own version
+		return dial(ctx, choice, cli, o.Environ, nil) // without an address: the CLI knows the image of its own version
 	}
-	session, err := dial(ctx, choice, cli, o.Environ)
+	session, err := dial(ctx, choice, cli, o.Environ, nil)
 	if err != nil {
 		return nil, &attemptError{cause: err, fix: "check that the engine at " + choice.Address + " runs and is version v" + engineconn.CLIVersion + " or newer"}
 	}

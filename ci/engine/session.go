@@ -31,12 +31,19 @@ type Session struct {
 	Choice  Choice
 	Version string // of the engine
 	conn    *cliConn
+	guard   *watchman
 }
 
 // Close ends the session. It does not fail and does not hang: the engine's own work is over by then.
 func (s *Session) Close() {
 	if s == nil {
 		return
+	}
+	if s.guard != nil {
+		s.guard.cancel()
+		if s.conn != nil && s.guard.gone() {
+			killChild(s.conn.cmd) // it waits for an engine that is not there
+		}
 	}
 	if s.conn == nil { // joined: the session belongs to somebody else
 		_ = s.Client.Close()
@@ -69,11 +76,11 @@ func join(ctx context.Context, choice Choice) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("join the Dagger session: %w", err)
 	}
-	return greet(ctx, &Session{Client: client, Choice: choice})
+	return greet(ctx, &Session{Client: client, Choice: choice}, nil)
 }
 
-// dial starts "dagger session" and waits for its first answer.
-func dial(ctx context.Context, choice Choice, cli string, environ []string) (*Session, error) {
+// dial starts "dagger session" and waits for its first answer. watch returns when the engine is gone; nil asks it now and then.
+func dial(ctx context.Context, choice Choice, cli string, environ []string, watch func(context.Context) error) (*Session, error) {
 	conn, err := startCLI(ctx, cli, sessionEnv(environ, choice.Address))
 	if err != nil {
 		return nil, err
@@ -83,10 +90,10 @@ func dial(ctx context.Context, choice Choice, cli string, environ []string) (*Se
 		_ = conn.Close()
 		return nil, fmt.Errorf("connect to the engine: %w", err)
 	}
-	return greet(ctx, &Session{Client: client, Choice: choice, conn: conn})
+	return greet(ctx, &Session{Client: client, Choice: choice, conn: conn}, watch)
 }
 
-func greet(ctx context.Context, s *Session) (*Session, error) {
+func greet(ctx context.Context, s *Session, watch func(context.Context) error) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, openDeadline)
 	defer cancel()
 	version, err := s.Client.Version(ctx)
@@ -95,6 +102,7 @@ func greet(ctx context.Context, s *Session) (*Session, error) {
 		return nil, fmt.Errorf("ask the engine for its version: %w", err)
 	}
 	s.Version = version
+	s.guard = s.watched(watch)
 	return s, nil
 }
 

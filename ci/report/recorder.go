@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -106,7 +107,7 @@ func (r *Recorder) Fact(f Fact) {
 	r.enter()
 	defer r.mu.Unlock()
 	f = r.fact(f)
-	if r.closed {
+	if r.closed || slices.Contains(r.run.Inferred, f) { // a run that begins again infers the same
 		return
 	}
 	r.run.Inferred = append(r.run.Inferred, f)
@@ -143,6 +144,19 @@ func (r *Recorder) Artifact(a Artifact) {
 	if !r.closed {
 		r.run.Artifacts = append(r.run.Artifacts, r.artifact(a))
 	}
+}
+
+// Restart forgets the stages so far, with what failed in them: the same work begins again. Who watches sees them canceled.
+func (r *Recorder) Restart() {
+	r.enter()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	for _, s := range r.stages {
+		s.close("", true)
+	}
+	r.stages, r.run.Failures, r.run.Artifacts = nil, nil, nil
 }
 
 // Finish closes what is still open, ends the run and returns it. A second call

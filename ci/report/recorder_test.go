@@ -261,3 +261,31 @@ func TestRecorderIsSafeForManyGoroutines(t *testing.T) {
 	assert.IsType(t, report.RunStarted{}, l.events[0])
 	assert.IsType(t, report.RunFinished{}, l.events[len(l.events)-1])
 }
+
+// A run that begins again shows its first attempt as canceled, and the report keeps nothing of it but what was inferred.
+func TestRecorderRestarts(t *testing.T) {
+	var l log
+	rec := report.NewRecorder(report.Run{}, &l, clock())
+	rec.Fact(report.Fact{What: "image"})
+	first := rec.Stage("build")
+	left := first.Step("linux/amd64")
+	first.Step("darwin/arm64").Fail(report.Failure{Title: "half of it"})
+	rec.Artifact(report.Artifact{Name: "half"})
+	rec.Restart()
+	left.Fail(report.Failure{Title: "late"})
+	rec.Fact(report.Fact{What: "image"})
+	second := rec.Stage("build")
+	second.Step("linux/amd64").Done(report.Result{})
+	second.Done("")
+	run := rec.Finish(0)
+
+	assert.Empty(t, run.Failures)
+	assert.Empty(t, run.Artifacts)
+	assert.Len(t, run.Inferred, 1)
+	require.Len(t, run.Stages, 1)
+	assert.Equal(t, report.OK, run.Stages[0].Status)
+	assert.Equal(t, []string{
+		"RunStarted", "FactFound", "StageStarted", "StepStarted", "StepStarted", "StepFinished", "StepFinished", "StageFinished",
+		"StageStarted", "StepStarted", "StepFinished", "StageFinished", "RunFinished",
+	}, l.kinds())
+}

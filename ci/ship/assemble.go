@@ -11,7 +11,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/oci"
 	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
@@ -101,7 +100,7 @@ func (a *assembly) image(ctx context.Context, stage *report.StageRecorder, app p
 	raw := filepath.Join(a.run.dist.staging, ".image-"+app.Name+".tar")
 	defer os.Remove(raw)
 	step, err := a.run.stages.Image(ctx, stage, app, a.built, a.run.from, raw)
-	if err != nil && (ctx.Err() != nil || engine.Died(err)) {
+	if err != nil && (ctx.Err() != nil || a.run.session.Lost(err) != nil) {
 		step.Cancel() // neither the project nor its Dockerfile is to blame
 		return err
 	}

@@ -53,11 +53,19 @@ func openDist(dir, id string) (*dist, error) {
 		return nil, &UsageError{dir + " is in use by another run of slipway: wait for it, or name another directory with --dist"}
 	}
 	d := &dist{dir: dir, staging: filepath.Join(dir, stagingPrefix+id), lock: lock}
-	if err := d.removeStaging(); err != nil {
+	if err := d.restage(); err != nil {
 		d.close()
 		return nil, err
 	}
-	return d, os.Mkdir(d.staging, 0o755)
+	return d, nil
+}
+
+// restage begins with an empty staging directory.
+func (d *dist) restage() error {
+	if err := d.removeStaging(); err != nil {
+		return err
+	}
+	return os.Mkdir(d.staging, 0o755)
 }
 
 func checkDist(dir string) error {

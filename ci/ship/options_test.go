@@ -47,7 +47,7 @@ func TestExitCode(t *testing.T) {
 		{name: "no engine", err: wrapped(&engine.UnavailableError{}), want: ExitNoEngine},
 		{name: "lacking", err: wrapped(&LackingError{errors.New("no root")}), want: ExitNoEngine},
 		{name: "anything else", err: errors.New("disk full"), want: ExitFailed},
-		{name: "the engine died", err: &EngineDiedError{errors.New("EOF")}, want: ExitFailed},
+		{name: "the engine died", err: &EngineDiedError{Cause: errors.New("EOF")}, want: ExitFailed},
 		{name: "interrupted", ctx: canceled, err: context.Cause(canceled), want: ExitInterrupted},
 		{name: "interrupted, whatever the error", ctx: canceled, err: &engine.UnavailableError{}, want: ExitInterrupted},
 		{name: "out of time", ctx: late, err: context.Cause(late), want: ExitFailed},
@@ -64,7 +64,7 @@ func TestExitCode(t *testing.T) {
 
 func TestErrorsKeepTheirCause(t *testing.T) {
 	cause := errors.New("unexpected EOF")
-	for _, err := range []error{&EngineDiedError{cause}, &LackingError{cause}, &ReportError{cause}} {
+	for _, err := range []error{&EngineDiedError{Cause: cause}, &LackingError{cause}, &ReportError{cause}} {
 		require.ErrorIs(t, err, cause)
 		assert.ErrorContains(t, err, "unexpected EOF")
 	}
@@ -78,9 +78,9 @@ func TestTell(t *testing.T) {
 		return r.report.Finish(code).Failures
 	}
 	assert.Empty(t, told(ExitInterrupted, errors.New("interrupted")), "an interrupt needs no explanation")
-	died := told(ExitFailed, &EngineDiedError{errors.New("unexpected EOF")})
+	died := told(ExitFailed, &EngineDiedError{Cause: errors.New("unexpected EOF")})
 	require.Len(t, died, 1)
-	assert.Equal(t, "the engine ended in the middle of the run", died[0].Title)
+	assert.Equal(t, "the engine is gone", died[0].Title)
 	assert.Equal(t, []string{"unexpected EOF"}, died[0].Tail)
 	assert.Contains(t, died[0].Next, "run the same command again")
 	none := told(ExitNoEngine, &engine.UnavailableError{Attempts: []engine.Attempt{{Kind: engine.Runtime, Cause: "none", Fix: "install one"}}})

@@ -20,8 +20,7 @@ import (
 )
 
 // prepare opens the engine and makes the root filesystems, all at once: on a new machine each takes its time.
-func (r *run) prepare(ctx context.Context) error {
-	stage := r.report.Stage("prepare")
+func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelines.Config, error) {
 	config := pipelines.Config{
 		Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started,
 		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir), Change: r.options.Change,
@@ -53,11 +52,15 @@ func (r *run) prepare(ctx context.Context) error {
 		config.Machine = machine(groupCtx, r.options)
 		return nil
 	})
-	err := group.Wait()
-	if err != nil {
-		return err
+	if err := group.Wait(); err != nil {
+		return config, err
 	}
 	config.Client = r.session.Client
+	return config, nil
+}
+
+// begin asks the engine for what the stages need to know, and sends it the sources.
+func (r *run) begin(ctx context.Context, stage *report.StageRecorder, config pipelines.Config) error {
 	stages := pipelines.New(config)
 	atOnce, err := parallel(ctx, r.session, stages)
 	if err != nil {
@@ -106,8 +109,12 @@ func (r *run) openEngine(ctx context.Context, stage *report.StageRecorder) error
 		Want: r.options.Engine, Getenv: r.options.Getenv, Environ: r.options.Environ, Progress: step.Progress,
 		Own: func(ctx context.Context) (address, cli string, err error) {
 			endpoint, err := embedded.Ensure(ctx, own)
+			if endpoint.Reset {
+				r.report.Warn("cache reset: the engine's cache could not be read and was started anew, so this run takes longer")
+			}
 			return endpoint.Address, endpoint.CLI, err
 		},
+		Watch: func(ctx context.Context) error { return embedded.Watch(ctx, own) },
 		BuildCLI: func(ctx context.Context) (string, error) {
 			dir, err := embedded.Tools(ctx, own)
 			return filepath.Join(dir, "dagger"), err

@@ -3,7 +3,6 @@ package ship
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -67,15 +66,12 @@ func (r *run) carryOut(ctx context.Context) (report.Run, error) {
 		return report.Run{Verb: string(r.verb), Started: r.started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err // nothing has begun
 	}
 	defer r.dist.close()
-	err = r.prepare(ctx)
-	if err == nil && r.failed() == ExitOK {
-		err = r.work(ctx)
-	}
-	r.session.Close()
-	outcome := report.Run{ExitCode: r.failed()}
-	if err = r.interpret(ctx, err); err != nil {
+	outcome := report.Run{}
+	if err = r.try(ctx); err != nil {
 		outcome.ExitCode = ExitCode(ctx, outcome, err)
 		r.tell(outcome.ExitCode, err)
+	} else {
+		outcome.ExitCode = r.failed()
 	}
 	final := r.report.Finish(outcome.ExitCode)
 	if late := r.dist.writeRun(final); late != nil {
@@ -99,19 +95,6 @@ func (r *run) failed() int {
 	return ExitOK
 }
 
-// interpret says in plain words what an error of the engine means.
-func (r *run) interpret(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case r.session != nil && engine.Died(err):
-		return &EngineDiedError{Cause: err}
-	}
-	return err
-}
-
 // tell puts an error into the report, as a failure of the stage that it belongs to. An interrupt needs no explanation.
 func (r *run) tell(code int, err error) {
 	if code == ExitInterrupted {
@@ -119,10 +102,13 @@ func (r *run) tell(code int, err error) {
 	}
 	title, more, _ := strings.Cut(err.Error(), "\n")
 	name, failure := "run", report.Failure{Title: title}
-	switch code {
-	case ExitNoEngine:
+	var machine fault
+	switch {
+	case errors.As(err, &machine):
+		name, failure, more = "engine", machine.card(), ""
+	case code == ExitNoEngine:
 		name, failure.Next = "engine", "slipway doctor shows what this machine lacks"
-	case ExitFailed:
+	case code == ExitFailed:
 		failure.Next = "run the same command again: what was done is cached"
 	}
 	if more != "" {
@@ -132,14 +118,6 @@ func (r *run) tell(code int, err error) {
 	stage.Fail(failure)
 	stage.Done("")
 }
-
-// EngineDiedError says that the engine ended in the middle of a run.
-type EngineDiedError struct{ Cause error }
-
-func (e *EngineDiedError) Error() string {
-	return fmt.Sprintf("the engine ended in the middle of the run\n%v", e.Cause)
-}
-func (e *EngineDiedError) Unwrap() error { return e.Cause }
 
 // work runs the stages of the verb. Verify and build do not wait for each other, nor do archives and images wait for verify:
 // all of it is staged, and published only when everything went well.

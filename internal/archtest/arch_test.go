@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/debian", "ci/report/render"},
 	{"ci/pipelines/inbox/capacity"},
 	{"ci/project"},
-	{"ci/report", "ci/target"},
+	{"ci/report", "ci/target", "internal/hosttest"},
 	{"."}, // the root package: files of the repository that are part of the program
 }
 

@@ -12,11 +12,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/slipway-ci/slipway/ci/engine/embedded"
 	"github.com/slipway-ci/slipway/internal/command"
 )
 
-// The test's program is also the command, as a process of its own.
+// The test's program is also the command, as a process of its own, and what that makes of copies of itself.
 func TestMain(m *testing.M) {
+	if handled, code := embedded.Main(os.Args[1:]); handled {
+		os.Exit(code)
+	}
 	testscript.Main(m, map[string]func(){"slipway": func() { os.Exit(command.Main(command.System())) }})
 }
 

@@ -135,6 +135,29 @@ func (c cgroups) remove() {
 	}
 }
 
+// oomKills is how many processes of the engine's own group, not of its containers', the kernel has ended for lack of memory.
+func (c cgroups) oomKills() (kills int64) {
+	for _, h := range c.hierarchies {
+		dir := filepath.Join(h.Mount, c.name)
+		for _, name := range []string{"memory.oom_control", filepath.Join("init", "memory.events.local")} {
+			content, _ := os.ReadFile(filepath.Join(dir, name)) // most hierarchies have none
+			kills += oomKillsIn(string(content))
+		}
+	}
+	return kills
+}
+
+// oomKillsIn reads the kernel's "name value" lines.
+func oomKillsIn(text string) int64 {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); ok {
+			n, _ := strconv.ParseInt(value, 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
 func removeGroup(dir string) error {
 	var dirs []string
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

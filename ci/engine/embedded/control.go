@@ -11,8 +11,9 @@ import (
 // Operations of the control socket, by which callers talk to a supervisor.
 const (
 	opStatus = "status"
-	opJoin   = "join" // like status, and the idle time starts again
-	opStop   = "stop" // the answer comes at once, the lock is released at the end
+	opJoin   = "join"  // like status, and the idle time starts again
+	opStop   = "stop"  // the answer comes at once, the lock is released at the end
+	opWatch  = "watch" // like status, and once more with the engine's end
 )
 
 // controlPatience is how long a supervisor may take to answer. It does nothing else, so that is long.

@@ -74,6 +74,7 @@ type Endpoint struct {
 	Version string // v0.19.10
 	Started bool   // this call started it
 	Built   bool   // this call built something
+	Reset   bool   // its cache could not be read and was started anew
 }
 
 // Phase is where an engine is in its life.
@@ -99,8 +100,8 @@ type State struct {
 	Connections int       `json:"connections"`
 	Idle        string    `json:"idle,omitempty"` // how long it stays without a connection
 	Insecure    bool      `json:"insecure,omitempty"`
-	Reset       bool      `json:"reset,omitempty"` // the cache did not open and was started anew
-	Disk        int64     `json:"disk,omitempty"`  // bytes in the state directory; only Status fills it
+	End         string    `json:"end,omitempty"`  // how the engine ended; only who watches hears it
+	Disk        int64     `json:"disk,omitempty"` // bytes in the state directory; only Status fills it
 	Directory   string    `json:"directory,omitempty"`
 	Log         string    `json:"log,omitempty"`
 }

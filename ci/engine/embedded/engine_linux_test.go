@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
+	"github.com/slipway-ci/slipway/internal/hosttest"
 )
 
 // newEngine returns options for an engine of the test's own. It shares built layers with the user's: they never change.
@@ -31,10 +32,14 @@ func newEngine(t *testing.T) embedded.Options {
 	if os.Geteuid() != 0 {
 		t.Skip("starts an engine: needs root")
 	}
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
+	cache := os.Getenv("SLIPWAY_CACHE")
+	if cache == "" {
+		dir, err := os.UserCacheDir()
+		require.NoError(t, err)
+		cache = filepath.Join(dir, "slipway")
+	}
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
-	opts := embedded.Options{Cache: filepath.Join(cache, "slipway"), Instance: fmt.Sprintf("t%d-%.20s", os.Getpid(), strings.TrimPrefix(name, "test")),
+	opts := embedded.Options{Cache: cache, Instance: fmt.Sprintf("t%d-%.20s", os.Getpid(), strings.TrimPrefix(name, "test")),
 		Getenv: os.Getenv, Progress: func(text string) { t.Log(text) }}
 	opts.Instance = strings.Trim(opts.Instance, "-")
 	t.Cleanup(func() {
@@ -99,8 +104,8 @@ func startClient(t *testing.T, endpoint embedded.Endpoint, opts embedded.Options
 	})
 	supervisor := status(t, opts).Supervisor
 	require.Eventually(t, func() bool {
-		for _, p := range family(supervisor) {
-			if argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)); strings.HasPrefix(string(argv), "/helper\x00wait") {
+		for _, p := range hosttest.Family(supervisor) {
+			if argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID)); strings.HasPrefix(string(argv), "/helper\x00wait") {
 				return true
 			}
 		}
@@ -113,7 +118,7 @@ func TestEngineLeavesTheHostAlone(t *testing.T) {
 	opts := newEngine(t)
 	endpoint := ensure(t, opts) // builds, which is not what is measured here
 	require.NoError(t, embedded.Stop(t.Context(), opts))
-	before := hostState(t)
+	before := hosttest.State(t)
 
 	endpoint = ensure(t, opts)
 	assert.True(t, endpoint.Started)
@@ -121,13 +126,13 @@ func TestEngineLeavesTheHostAlone(t *testing.T) {
 	out, err := client.Container().WithFile("/helper", client.Host().File(buildHelper(t))).WithExec([]string{"/helper", "status"}).Stdout(t.Context())
 	require.NoError(t, err)
 	assert.Contains(t, out, "Seccomp:\t2")
-	client.Close()                        // its session listens for the program
-	requireSameHost(t, before, "cgroups") // one of its own, while it runs
+	client.Close()                             // its session listens for the program
+	hosttest.RequireSame(t, before, "cgroups") // one of its own, while it runs
 
-	processes := family(status(t, opts).Supervisor)
+	processes := hosttest.Family(status(t, opts).Supervisor)
 	require.NoError(t, embedded.Stop(t.Context(), opts))
-	requireGone(t, processes)
-	requireSameHost(t, before)
+	hosttest.RequireGone(t, processes)
+	hosttest.RequireSame(t, before)
 	assert.Equal(t, embedded.PhaseStopped, status(t, opts).Phase)
 }
 
@@ -141,20 +146,20 @@ func TestKillAnyProcess(t *testing.T) {
 	for name, victim := range victims {
 		t.Run(name, func(t *testing.T) {
 			opts := newEngine(t)
-			before := hostState(t)
+			before := hosttest.State(t)
 			endpoint := ensure(t, opts)
 			startClient(t, endpoint, opts)
 			state := status(t, opts)
 			assert.Positive(t, state.Connections)
-			processes := family(state.Supervisor)
+			processes := hosttest.Family(state.Supervisor)
 			require.Greater(t, len(processes), 4, "supervisor, engine, network, dnsmasq, container")
 
 			require.NoError(t, syscall.Kill(victim(state), syscall.SIGKILL))
-			requireGone(t, processes)
+			hosttest.RequireGone(t, processes)
 			next := ensure(t, opts)
 			assert.True(t, next.Started)
 			require.NoError(t, embedded.Stop(t.Context(), opts))
-			requireSameHost(t, before)
+			hosttest.RequireSame(t, before)
 		})
 	}
 }
@@ -164,24 +169,24 @@ func TestKillWhileStarting(t *testing.T) {
 	opts := newEngine(t)
 	ensure(t, opts)
 	require.NoError(t, embedded.Stop(t.Context(), opts))
-	before := hostState(t)
+	before := hosttest.State(t)
 	for _, generation := range []string{"supervisor", "child"} {
 		for range 4 { // the moment differs from one to the next
 			processes, err := killStarting(t, opts, generation)
 			if err != nil { // else the engine was there before the kill, or the child was one with which Go tries out clone
 				assert.ErrorContains(t, err, "start the engine", generation)
-				requireGone(t, processes)
+				hosttest.RequireGone(t, processes)
 			}
 			require.NoError(t, embedded.Stop(t.Context(), opts))
 		}
 	}
 	assert.True(t, ensure(t, opts).Started)
 	require.NoError(t, embedded.Stop(t.Context(), opts))
-	requireSameHost(t, before)
+	hosttest.RequireSame(t, before)
 }
 
 // killStarting starts an engine and kills one of its first processes. It returns what was there then, and what Ensure said.
-func killStarting(t *testing.T, opts embedded.Options, generation string) (processes []process, err error) {
+func killStarting(t *testing.T, opts embedded.Options, generation string) (processes []hosttest.Process, err error) {
 	t.Helper()
 	result := make(chan error, 1)
 	go func() { _, err := embedded.Ensure(t.Context(), opts); result <- err }()
@@ -190,12 +195,12 @@ func killStarting(t *testing.T, opts embedded.Options, generation string) (proce
 		if pid == 0 {
 			return false
 		}
-		processes = family(pid)
+		processes = hosttest.Family(pid)
 		if generation == "supervisor" && len(processes) > 0 {
 			return syscall.Kill(pid, syscall.SIGKILL) == nil
 		}
-		child := slices.IndexFunc(processes, process.inOtherNamespace)
-		return child > 0 && syscall.Kill(processes[child].pid, syscall.SIGKILL) == nil
+		child := slices.IndexFunc(processes, hosttest.Process.InOtherNamespace)
+		return child > 0 && syscall.Kill(processes[child].PID, syscall.SIGKILL) == nil
 	}, 30*time.Second, time.Millisecond)
 	return processes, <-result
 }
@@ -211,7 +216,7 @@ func lockHolder(opts embedded.Options) int {
 	if _, err := fmt.Sscan(string(content), &pid, &started); err != nil {
 		return 0
 	}
-	if s, ok := statOf(pid); !ok || s.started != started || s.zombie {
+	if s, ok := hosttest.StatOf(pid); !ok || s.Started != started || s.Zombie {
 		return 0
 	}
 	return pid
@@ -276,20 +281,20 @@ func TestWedgedSupervisorIsReplaced(t *testing.T) {
 	opts := newEngine(t)
 	ensure(t, opts)
 	state := status(t, opts)
-	processes := family(state.Supervisor)
+	processes := hosttest.Family(state.Supervisor)
 	require.NoError(t, syscall.Kill(state.Supervisor, syscall.SIGSTOP))
 	assert.True(t, ensure(t, opts).Started)
-	requireGone(t, processes)
+	hosttest.RequireGone(t, processes)
 }
 
 func TestWedgedEngineCanBeStopped(t *testing.T) {
 	opts := newEngine(t)
 	ensure(t, opts)
 	state := status(t, opts)
-	processes := family(state.Supervisor)
+	processes := hosttest.Family(state.Supervisor)
 	require.NoError(t, syscall.Kill(state.Engine, syscall.SIGSTOP))
 	require.NoError(t, embedded.Stop(t.Context(), opts))
-	requireGone(t, processes)
+	hosttest.RequireGone(t, processes)
 }
 
 // E2: nothing that is not the engine's is ever deleted.
@@ -340,10 +345,10 @@ func TestIdleEngineStops(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return status(t, opts).Connections == 1 }, 5*time.Second, 10*time.Millisecond)
 	require.Never(t, func() bool { return status(t, opts).Phase != embedded.PhaseRunning }, 3*time.Second, 100*time.Millisecond)
-	processes := family(status(t, opts).Supervisor)
+	processes := hosttest.Family(status(t, opts).Supervisor)
 	require.NoError(t, conn.Close())
 	require.Eventually(t, func() bool { return status(t, opts).Phase == embedded.PhaseStopped }, 20*time.Second, 50*time.Millisecond)
-	requireGone(t, processes)
+	hosttest.RequireGone(t, processes)
 }
 
 // A caller that meets an engine on its way down waits for it and starts another.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -16,7 +17,9 @@ import (
 
 const (
 	// joinPatience is how long a running engine may take to answer a caller.
-	joinPatience = 30 * time.Second
+	joinPatience = 20 * time.Second
+	// joinSilence is when people hear that it takes its time.
+	joinSilence = 2 * time.Second
 	// endPatience is how long an engine that stops may take: what it gives itself, and some.
 	endPatience = stopPatience + 30*time.Second
 )
@@ -26,14 +29,23 @@ func Ensure(ctx context.Context, opts Options) (Endpoint, error) {
 	if err := opts.validate(); err != nil {
 		return Endpoint{}, err
 	}
-	if endpoint, err := join(ctx, opts); err == nil || !errors.Is(err, errNotRunning) {
-		return endpoint, err
+	holder, _ := os.ReadFile(opts.layout().supervisorLock()) // without one there is no engine to join
+	endpoint, err := join(ctx, opts)
+	switch {
+	case errors.Is(err, errNotRunning):
+		return start(ctx, opts, nil)
+	case errors.Is(err, errUseless):
+		return start(ctx, opts, holder)
 	}
-	return start(ctx, opts)
+	return endpoint, err
 }
 
-// errNotRunning means that there is no engine to join, yet or any more.
-var errNotRunning = errors.New("no engine is running")
+var (
+	// errNotRunning means that there is no engine to join, yet or any more.
+	errNotRunning = errors.New("no engine is running")
+	// errUseless means that an engine of ours runs, and that it is not what answers on its socket, or that nothing does.
+	errUseless = errors.New("the engine that runs is of no use")
+)
 
 // join is the fast path: two short exchanges over sockets, and no lock.
 func join(ctx context.Context, opts Options) (Endpoint, error) {
@@ -49,18 +61,24 @@ func join(ctx context.Context, opts Options) (Endpoint, error) {
 	if err != nil {
 		return Endpoint{}, errNotRunning
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer time.AfterFunc(joinSilence, func() { opts.progress("waiting for the engine that runs to answer") }).Stop()
+	patient, cancel := context.WithTimeout(ctx, joinPatience)
 	defer cancel()
-	if err := answers(ctx, l.engineSocket(), Version); err != nil {
+	if err := answers(patient, l.engineSocket(), Version); err != nil {
+		if ctx.Err() != nil {
+			return Endpoint{}, context.Cause(ctx)
+		}
 		if free, _ := free(l.engineLock()); free {
 			return Endpoint{}, errNotRunning
 		}
-		return Endpoint{}, fmt.Errorf("%w; stop it with: slipway engine stop\n%s", err, logTail(l.log()))
+		return Endpoint{}, fmt.Errorf("%w: %w", errUseless, err)
 	}
 	return Endpoint{Address: l.address(), CLI: record.CLI, Version: Version}, nil
 }
 
-func start(ctx context.Context, opts Options) (Endpoint, error) {
+// start takes the start lock and starts an engine, or joins one that somebody else has started meanwhile. useless is what
+// the lock file of an engine said that is known to be of no use.
+func start(ctx context.Context, opts Options, useless []byte) (Endpoint, error) {
 	if err := privileged(); err != nil {
 		return Endpoint{}, err
 	}
@@ -73,10 +91,18 @@ func start(ctx context.Context, opts Options) (Endpoint, error) {
 		return Endpoint{}, err
 	}
 	defer lock.Close()
-	if endpoint, err := join(ctx, opts); err == nil || !errors.Is(err, errNotRunning) {
-		return endpoint, err
+	if now, _ := os.ReadFile(l.supervisorLock()); len(useless) > 0 && bytes.Equal(now, useless) {
+		if err := endUseless(ctx, opts, l); err != nil {
+			return Endpoint{}, err
+		}
 	}
 	return startLocked(ctx, opts, l)
+}
+
+// endUseless ends an engine of ours that serves nobody any more.
+func endUseless(ctx context.Context, opts Options, l layout) error {
+	opts.progress("the engine that runs does not answer: ending it")
+	return forceEnd(ctx, l)
 }
 
 // startLocked builds and starts; the caller holds the start lock.
@@ -88,24 +114,32 @@ func startLocked(ctx context.Context, opts Options, l layout) (Endpoint, error) 
 	if err != nil {
 		return Endpoint{}, err
 	}
+	crashed := databaseCrash(l.log()) // the last engine's: it would come to the same place again
 	launch, err := prepare(opts, l, parts.lower)
 	if err != nil {
 		return Endpoint{}, err
 	}
 	opts.progress("starting the engine")
-	err = spawnSupervisor(ctx, opts, launch)
-	reset := wasReset(l.log())
-	if err != nil && databaseCrash(l.log()) {
-		reset = true
-		err = startAnew(ctx, opts, l, launch)
-	}
+	reset, err := launchOrReset(ctx, opts, l, launch, crashed)
 	if err != nil {
 		return Endpoint{}, err
 	}
 	if reset {
-		opts.progress("the engine's cache could not be read and was started anew: the next builds take longer")
+		opts.progress("cache reset: the engine's cache could not be read and was started anew")
 	}
-	return Endpoint{Address: l.address(), CLI: parts.cli, Version: Version, Started: true, Built: parts.built}, nil
+	return Endpoint{Address: l.address(), CLI: parts.cli, Version: Version, Started: true, Built: parts.built, Reset: reset}, nil
+}
+
+// launchOrReset starts the engine. When its databases are damaged, it is started without them, and reset is true.
+func launchOrReset(ctx context.Context, opts Options, l layout, launch launch, crashed bool) (reset bool, err error) {
+	if crashed {
+		return true, startAnew(ctx, opts, l, launch)
+	}
+	err = spawnSupervisor(ctx, opts, launch)
+	if err != nil && databaseCrash(l.log()) {
+		return true, startAnew(ctx, opts, l, launch)
+	}
+	return wasReset(l.log()), err
 }
 
 // silences is how many times a supervisor may fail to answer before it counts as wedged.
@@ -125,6 +159,9 @@ func settle(ctx context.Context, opts Options, l layout) (endpoint Endpoint, joi
 		}
 		if err == nil && state.Phase == PhaseRunning {
 			endpoint, err := join(ctx, opts)
+			if errors.Is(err, errUseless) {
+				return Endpoint{}, false, endUseless(ctx, opts, l)
+			}
 			return endpoint, true, err
 		}
 		if err == nil && state.Phase != told {
@@ -135,8 +172,7 @@ func settle(ctx context.Context, opts Options, l layout) (endpoint Endpoint, joi
 			return Endpoint{}, false, fmt.Errorf("wait for the engine: %w", err)
 		}
 	}
-	opts.progress("the engine that runs does not answer: ending it")
-	return Endpoint{}, false, forceEnd(ctx, l)
+	return Endpoint{}, false, endUseless(ctx, opts, l)
 }
 
 // waitFree waits until supervisor and engine have gone.
@@ -168,7 +204,7 @@ func prepare(opts Options, l layout, lower []string) (launch, error) {
 	if err := heal(l); err != nil {
 		return launch{}, err
 	}
-	if err := enoughSpace(l.stateDir()); err != nil {
+	if err := roomToStart(opts, l); err != nil {
 		return launch{}, err
 	}
 	if err := privateDir(l.sockets()); err != nil {
@@ -218,19 +254,6 @@ func hostCAs(getenv func(string) string) []byte {
 		if content, err := os.ReadFile(path); err == nil && len(content) > 0 {
 			return content
 		}
-	}
-	return nil
-}
-
-const leastSpace = 1 << 30
-
-func enoughSpace(dir string) error {
-	have, err := freeSpace(dir)
-	if err != nil {
-		return err
-	}
-	if have < leastSpace {
-		return fmt.Errorf("disk full: the engine needs 1 GB to start, %s has %d MB: free some, or run: slipway engine prune", dir, have>>20)
 	}
 	return nil
 }
@@ -314,6 +337,11 @@ func build(ctx context.Context, opts Options) (parts, error) {
 			return parts{}, err
 		}
 		all = append(all, l)
+	}
+	if !all[3].exists(opts.layout().layers()) { // the engine itself, which takes the most
+		if err := roomToBuild(opts, g); err != nil {
+			return parts{}, err
+		}
 	}
 	built, err := buildLayers(ctx, opts, "the engine", all)
 	if err != nil {

@@ -18,6 +18,21 @@ func Status(context.Context, Options) (State, error) {
 // Prune has nothing to remove.
 func Prune(context.Context, Options) (int64, error) { return 0, nil }
 
+// Watch has nothing to watch: it waits for ctx to end.
+func Watch(ctx context.Context, _ Options) error {
+	<-ctx.Done()
+	return nil
+}
+
+// StateDir is where an engine would keep its cache.
+func StateDir(opts Options) string { return opts.layout().stateDir() }
+
+// FreeSpace is not known here.
+func FreeSpace(string) (int64, error) { return 0, ErrNeedsLinux }
+
+// MakeRoom has nothing to remove.
+func MakeRoom(context.Context, Options) (int64, error) { return 0, nil }
+
 // Needs names the one thing that is missing.
 func Needs(context.Context, Options) []Need {
 	return []Need{{Name: "Linux", Detail: ErrNeedsLinux.Error(), Fix: "install Docker, or use --engine ADDRESS"}}

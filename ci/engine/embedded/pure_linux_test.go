@@ -7,9 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 const hybridMounts = `24 29 0:22 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -100,44 +103,135 @@ func TestPrivateDir(t *testing.T) {
 func goodMachine() machine {
 	fine := func() error { return nil }
 	at := func(string) error { return nil }
-	return machine{privileged: fine, namespaces: fine, overlay: at, cgroups: fine, tun: fine, filter: fine, debian: fine, writable: at,
+	return machine{self: "/usr/bin/slipway", privileged: fine, namespaces: fine, overlay: at, cgroups: fine, tun: fine, filter: fine, debian: fine, writable: at,
+		groups:     func() []hierarchy { return []hierarchy{{Mount: "/sys/fs/cgroup"}} },
 		resolvConf: func() (string, error) { return "nameserver 127.0.0.53\n", nil },
+		resolved:   func() bool { return true },
 		goCommand:  func(context.Context) (string, error) { return "go1.26.8", nil },
+		offPath:    func(string) string { return "" },
 		space:      func(string) (int64, error) { return firstBuildSpace, nil },
+		used:       func() int64 { return 0 },
 		built:      func() bool { return false }}
 }
 
-// E6: each missing capability has a row of its own, with a fix.
+// E6: each missing capability has a row of its own, with a fix that fits its cause.
 func TestNeeds(t *testing.T) {
 	for _, n := range goodMachine().needs(t.Context(), "/cache") {
 		assert.True(t, n.Found, "%+v", n)
 	}
 	bad := errors.New("not here")
-	missing := map[string]func(*machine){
-		"root":            func(m *machine) { m.privileged = func() error { return bad } },
-		"namespaces":      func(m *machine) { m.namespaces = func() error { return bad } },
-		"overlayfs":       func(m *machine) { m.overlay = func(string) error { return bad } },
-		"cgroups":         func(m *machine) { m.cgroups = func() error { return bad } },
-		"/dev/net/tun":    func(m *machine) { m.tun = func() error { return bad } },
-		"packet filter":   func(m *machine) { m.filter = func() error { return bad } },
-		"name resolution": func(m *machine) { m.resolvConf = func() (string, error) { return "", nil } },
-		"Go":              func(m *machine) { m.goCommand = func(context.Context) (string, error) { return "", bad } },
-		"Debian packages": func(m *machine) { m.debian = func() error { return bad } },
-		"cache directory": func(m *machine) { m.writable = func(string) error { return bad } },
-		"disk space":      func(m *machine) { m.space = func(string) (int64, error) { return 1 << 30, nil } },
+	because := func(err error) func() error { return func() error { return err } }
+	full := func(free, used int64) func(*machine) {
+		return func(m *machine) {
+			m.space = func(dir string) (int64, error) {
+				if dir == "/cache" {
+					return free, nil
+				}
+				return firstBuildSpace, nil
+			}
+			m.used = func() int64 { return used }
+		}
 	}
-	for name, take := range missing {
-		t.Run(name, func(t *testing.T) {
+	cases := []struct {
+		row, fix string
+		take     func(*machine)
+	}{
+		{"root", "", func(m *machine) { m.privileged = because(bad) }},
+		{"namespaces", "--privileged", func(m *machine) { m.namespaces = because(unix.EPERM) }},
+		{"namespaces", "/proc/sys/user/max_", func(m *machine) { m.namespaces = because(unix.ENOSPC) }},
+		{"overlayfs", "modprobe overlay", func(m *machine) { m.overlay = func(string) error { return unix.ENODEV } }},
+		{"overlayfs", "attach a local disk", func(m *machine) { m.overlay = func(string) error { return bad } }},
+		{"overlayfs", "export SLIPWAY_CACHE=/var/tmp/slipway", func(m *machine) {
+			m.overlay = func(dir string) error {
+				if dir == "/var/tmp/slipway" {
+					return nil
+				}
+				return bad
+			}
+		}},
+		{"cgroups", "mount -t cgroup2", func(m *machine) { m.cgroups, m.groups = because(bad), func() []hierarchy { return nil } }},
+		{"cgroups", "mount -o remount,rw /sys/fs/cgroup", func(m *machine) { m.cgroups = because(unix.EROFS) }},
+		{"cgroups", "--privileged", func(m *machine) { m.cgroups = because(unix.EACCES) }},
+		{"/dev/net/tun", "mknod", func(m *machine) { m.tun = because(unix.ENOENT) }},
+		{"/dev/net/tun", "--device", func(m *machine) { m.tun = because(unix.EPERM) }},
+		{"packet filter", "modprobe", func(m *machine) { m.filter = because(bad) }},
+		{"name resolution", "ln -sf /run/systemd", func(m *machine) { m.resolvConf = func() (string, error) { return "", nil } }},
+		{"name resolution", "echo 'nameserver", func(m *machine) {
+			m.resolvConf, m.resolved = func() (string, error) { return "", bad }, func() bool { return false }
+		}},
+		{"Go", "https://go.dev/dl", func(m *machine) { m.goCommand = func(context.Context) (string, error) { return "", bad } }},
+		{"Go", `export PATH=/opt/go/bin:"$PATH"`, func(m *machine) {
+			m.goCommand = func(context.Context) (string, error) { return "", bad }
+			m.offPath = func(string) string { return "/opt/go/bin" }
+		}},
+		{"Debian packages", "use Debian or Ubuntu", func(m *machine) { m.debian = because(bad) }},
+		{"cache directory", "export SLIPWAY_CACHE=/var/tmp/slipway", func(m *machine) {
+			m.writable = func(dir string) error {
+				if dir == "/var/tmp/slipway" {
+					return nil
+				}
+				return bad
+			}
+		}},
+		{"disk space", "/usr/bin/slipway engine prune", full(1<<30, 6<<30)},
+		{"disk space", "export SLIPWAY_CACHE=/var/cache/slipway", full(1<<30, 1<<30)},
+	}
+	rows := map[string]bool{}
+	for _, c := range cases {
+		t.Run(c.row+" "+c.fix, func(t *testing.T) {
 			m := goodMachine()
-			take(&m)
+			c.take(&m)
 			for _, n := range m.needs(t.Context(), "/cache") {
-				assert.Equal(t, n.Name != name, n.Found, n.Name)
-				if n.Name == name {
-					assert.NotEmpty(t, n.Fix)
+				assert.Equal(t, n.Name != c.row, n.Found, n.Name)
+				if n.Name == c.row {
 					assert.NotEmpty(t, n.Detail)
+					assert.NotEmpty(t, n.Fix)
+					assert.Contains(t, n.Fix, c.fix)
 				}
 			}
 		})
+		rows[c.row] = true
 	}
-	assert.Len(t, goodMachine().needs(t.Context(), "/"), len(missing))
+	assert.Len(t, goodMachine().needs(t.Context(), "/"), len(rows), "every row is tried")
+}
+
+func TestARowThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := make(chan struct{})
+		defer close(never)
+		begun := time.Now()
+		found := look(t.Context(), rowPatience, []row{
+			{"quick", func(context.Context) Need { return Need{Name: "quick", Found: true} }},
+			{"deaf", func(context.Context) Need { <-never; return Need{Name: "deaf", Found: true} }},
+			{"slow", func(ctx context.Context) Need { <-ctx.Done(); return Need{Name: "slow", Detail: "signal: killed"} }},
+		})
+		assert.Equal(t, rowPatience, time.Since(begun), "they are asked at once")
+		assert.Equal(t, Need{Name: "quick", Found: true}, found[0])
+		for _, n := range found[1:] {
+			assert.False(t, n.Found)
+			assert.Equal(t, "no answer within 10s", n.Detail)
+			assert.NotEmpty(t, n.Fix)
+		}
+	})
+}
+
+func TestShellWord(t *testing.T) {
+	assert.Equal(t, "/sys/fs/cgroup/cpu,cpuacct", shellWord("/sys/fs/cgroup/cpu,cpuacct"))
+	assert.Equal(t, `'/a b/it'\''s'`, shellWord("/a b/it's"))
+}
+
+func TestShortOf(t *testing.T) {
+	disks := map[string]disk{"/cache": {id: 1, free: 5}, "/go": {id: 1, free: 5}, "/else": {id: 2, free: 1}}
+	at := func(dir string) (disk, error) { return disks[dir], nil }
+	assert.NoError(t, shortOf("x", []wish{{"/cache", 3}, {"/go", 2}, {"/else", 1}}, at))
+	assert.Equal(t, &DiskFullError{What: "x", Path: "/go", Need: 6, Have: 5}, shortOf("x", []wish{{"/cache", 3}, {"/go", 3}}, at), "what is on one disk counts together")
+	assert.Equal(t, &DiskFullError{What: "x", Path: "/else", Need: 2, Have: 1}, shortOf("x", []wish{{"/cache", 3}, {"/else", 2}}, at))
+	err := shortOf("building the engine", []wish{{"/else", 6 << 30}}, at)
+	assert.EqualError(t, err, "disk full: building the engine needs 6144 MB, have 0 MB at /else: free some space there, or keep the cache on another disk: export SLIPWAY_CACHE=/a/larger/disk/slipway")
+}
+
+func TestOOMKills(t *testing.T) {
+	assert.EqualValues(t, 3, oomKillsIn("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"))
+	assert.Zero(t, oomKillsIn("low 0\n"))
+	assert.Zero(t, oomKillsIn(""))
 }

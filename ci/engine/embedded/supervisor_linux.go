@@ -34,6 +34,8 @@ type supervisor struct {
 	used    time.Time     // last sign of a client
 	stop    chan struct{} // closed by the first reason to stop
 	stopped sync.Once
+	ended   chan struct{}  // closed when state.End is known
+	told    sync.WaitGroup // watchers who have not heard it yet
 }
 
 // supervise is the supervisor's process. It never returns before the engine is gone.
@@ -48,7 +50,7 @@ func supervise() int {
 		return tell(reports, fmt.Errorf("read launch: %w", err))
 	}
 	detachInput()
-	s := &supervisor{launch: l, layout: layout{cache: filepath.Dir(l.Dir), instance: filepath.Base(l.Dir), temp: "/tmp"}, stop: make(chan struct{})}
+	s := &supervisor{launch: l, layout: layout{cache: filepath.Dir(l.Dir), instance: filepath.Base(l.Dir), temp: "/tmp"}, stop: make(chan struct{}), ended: make(chan struct{})}
 	s.state = State{Phase: PhaseStarting, Version: l.Version, Address: s.layout.address(), Supervisor: os.Getpid(), Since: time.Now(),
 		Idle: l.Idle.String(), Insecure: l.Insecure, Directory: l.Dir, Log: s.layout.log()}
 	if err := s.run(reports); err != nil {
@@ -161,7 +163,49 @@ func (s *supervisor) answer(conn net.Conn) {
 	if err := json.NewDecoder(conn).Decode(&request); err != nil {
 		return
 	}
+	watches := request.Op == opWatch && s.admit()
 	_ = json.NewEncoder(conn).Encode(s.handle(request.Op)) // a caller that has gone needs no answer
+	if watches {
+		defer s.told.Done()
+		s.tellEnd(conn)
+	}
+}
+
+// admit takes in a watcher, who must be told of the end. Once the end has come, its first answer says so already.
+func (s *supervisor) admit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.End == "" {
+		s.told.Add(1)
+	}
+	return s.state.End == ""
+}
+
+// tellEnd keeps a watcher until the engine has ended, or the watcher has gone.
+func (s *supervisor) tellEnd(conn net.Conn) {
+	gone := make(chan struct{})
+	_ = conn.SetDeadline(time.Time{})
+	go func() {
+		defer close(gone)
+		_, _ = conn.Read(make([]byte, 1))
+	}()
+	select {
+	case <-gone:
+		return
+	case <-s.ended:
+	}
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	_ = json.NewEncoder(conn).Encode(s.handle(opWatch))
+}
+
+// end tells the watchers how the engine ended, or that it is about to. Only the first word counts.
+func (s *supervisor) end(how string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.End == "" {
+		s.state.End = how
+		close(s.ended)
+	}
 }
 
 // handle runs under the lock that requestStop takes too: a caller that joined is seen by the idle check, and a caller that
@@ -220,7 +264,9 @@ func (s *supervisor) engine(engineLock *os.File, signals <-chan os.Signal, repor
 	}
 	tell(reports, nil)
 	s.setPhase(PhaseRunning)
-	return s.watch(p, signals)
+	err = s.watch(p, signals, groups)
+	s.told.Wait() // each has a deadline
+	return err
 }
 
 func (s *supervisor) ready(p *processes) error {
@@ -242,20 +288,23 @@ func (s *supervisor) ready(p *processes) error {
 }
 
 // watch waits for a reason to end, and ends.
-func (s *supervisor) watch(p *processes, signals <-chan os.Signal) error {
+func (s *supervisor) watch(p *processes, signals <-chan os.Signal, groups cgroups) error {
 	ticker := time.NewTicker(min(idleCheck, s.launch.Idle))
 	defer ticker.Stop()
 	for {
 		select {
 		case <-p.engineDone:
-			return errors.New("the engine died")
+			s.end(endOf(p.engine.ProcessState, groups.oomKills()))
+			return fmt.Errorf("the engine died: %s", s.handle(opWatch).End)
 		case <-p.slirpDone:
+			s.end("its network helper, slirp4netns, died")
 			return errors.New("slirp4netns died: without a network the engine is of no use")
 		case <-signals:
 			s.requestStop()
 		case <-ticker.C:
 			s.stopWhenIdle()
 		case <-s.stop:
+			s.end("it was asked to stop (slipway engine stop, or the system)")
 			return p.end(stopPatienceFor(context.Background(), s.layout.engineSocket(), s.launch.Version))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
+	"github.com/slipway-ci/slipway/internal/hosttest"
 )
 
 // Cache volumes are the Go build cache of every run: an engine that was stopped or killed has them still, and containers
@@ -18,9 +19,9 @@ func TestCacheVolumesSurvive(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, embedded.Options){
 		"a stop": func(t *testing.T, opts embedded.Options) { require.NoError(t, embedded.Stop(t.Context(), opts)) },
 		"a kill": func(t *testing.T, opts embedded.Options) {
-			before := family(status(t, opts).Supervisor)
+			before := hosttest.Family(status(t, opts).Supervisor)
 			require.NoError(t, syscall.Kill(status(t, opts).Engine, syscall.SIGKILL))
-			requireGone(t, before)
+			hosttest.RequireGone(t, before)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

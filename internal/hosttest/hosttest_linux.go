@@ -1,4 +1,6 @@
-package embedded_test
+// Package hosttest looks at this machine before and after a test: what an engine must leave alone, and which processes are
+// there. It is for tests alone.
+package hosttest
 
 import (
 	"fmt"
@@ -15,9 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hostState is what an engine must leave alone. Whoever else works on this machine changes it too, so it is compared until
+// State is what an engine must leave alone. Whoever else works on this machine changes it too, so it is compared until
 // it agrees.
-func hostState(t *testing.T) map[string]string {
+func State(t *testing.T) map[string]string {
 	t.Helper()
 	read := func(path string) string {
 		content, err := os.ReadFile(path)
@@ -88,17 +90,18 @@ func firewall() string {
 	return "no command to list it"
 }
 
+// ephemeral ports are those of clients, and on the loopback those of other programs' sessions with their engines.
 func ephemeral(table, address string) bool {
-	_, port, _ := strings.Cut(address, ":")
+	host, port, _ := strings.Cut(address, ":")
 	number, err := strconv.ParseUint(port, 16, 16)
-	return strings.HasPrefix(table, "udp") && err == nil && number >= 32768
+	return (strings.HasPrefix(table, "udp") || host == "0100007F") && err == nil && number >= 32768
 }
 
-// requireSameHost: of what comes and goes with others' work (listeners, groups), nothing may be new; the rest is equal.
-func requireSameHost(t *testing.T, before map[string]string, except ...string) {
+// RequireSame: of what comes and goes with others' work (listeners, groups), nothing may be new; the rest is equal.
+func RequireSame(t *testing.T, before map[string]string, except ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		for name, now := range hostState(t) {
+		for name, now := range State(t) {
 			switch {
 			case slices.Contains(except, name):
 			case name == "listeners" || name == "cgroups" || name == "temporary":
@@ -110,67 +113,67 @@ func requireSameHost(t *testing.T, before map[string]string, except ...string) {
 	}, 15*time.Second, 100*time.Millisecond)
 }
 
-// process is one process, whatever happens to its id later.
-type process struct {
-	pid     int
-	started string
+// Process is one Process, whatever happens to its id later.
+type Process struct {
+	PID     int
+	Started string
 }
 
-func (p process) inOtherNamespace() bool {
+func (p Process) InOtherNamespace() bool {
 	mine, _ := os.Readlink("/proc/self/ns/pid")
-	its, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", p.pid))
+	its, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", p.PID))
 	return err == nil && its != mine
 }
 
-type stat struct {
-	process
-	name   string
-	parent int
-	zombie bool
+type Stat struct {
+	Process
+	Name   string
+	Parent int
+	Zombie bool
 }
 
-func statOf(pid int) (stat, bool) {
+func StatOf(pid int) (Stat, bool) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return stat{}, false
+		return Stat{}, false
 	}
 	end := strings.LastIndex(string(content), ")")
 	fields := strings.Fields(string(content)[end+1:])
 	parent, _ := strconv.Atoi(fields[1])
 	name := string(content)[strings.Index(string(content), "(")+1 : end]
-	return stat{process: process{pid: pid, started: fields[19]}, name: name, parent: parent, zombie: fields[0] == "Z"}, true
+	return Stat{Process: Process{PID: pid, Started: fields[19]}, Name: name, Parent: parent, Zombie: fields[0] == "Z"}, true
 }
 
-// family is a process with all that descend from it.
-func family(root int) []process {
+// Family is a Process with all that descend from it.
+func Family(root int) []Process {
 	entries, _ := filepath.Glob("/proc/[0-9]*")
-	children := map[int][]stat{}
+	children := map[int][]Stat{}
 	for _, entry := range entries {
 		pid, _ := strconv.Atoi(filepath.Base(entry))
-		if s, ok := statOf(pid); ok {
-			children[s.parent] = append(children[s.parent], s)
+		if s, ok := StatOf(pid); ok {
+			children[s.Parent] = append(children[s.Parent], s)
 		}
 	}
-	var all []process
-	if s, ok := statOf(root); ok {
-		all = append(all, s.process)
+	var all []Process
+	if s, ok := StatOf(root); ok {
+		all = append(all, s.Process)
 	}
 	for queue := []int{root}; len(queue) > 0; queue = queue[1:] {
 		for _, child := range children[queue[0]] {
-			all = append(all, child.process)
-			queue = append(queue, child.pid)
+			all = append(all, child.Process)
+			queue = append(queue, child.PID)
 		}
 	}
 	return all
 }
 
-// requireGone fails when a process, or a zombie of it, is there after two seconds.
-func requireGone(t *testing.T, processes []process) {
+// RequireGone fails when a Process, or a zombie of it, is there after two seconds.
+func RequireGone(t *testing.T, processes []Process) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		for _, p := range processes {
-			s, ok := statOf(p.pid)
-			assert.False(c, ok && s.process == p, "%+v %+v", p, s)
+			s, ok := StatOf(p.PID)
+			assert.False(c, ok && s.Process == p, "%+v %+v", p, s)
 		}
 	}, 2*time.Second, 10*time.Millisecond)
 }

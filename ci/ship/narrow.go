@@ -17,9 +17,6 @@ func narrow(p *project.Project, wanted []target.Target) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	if len(p.Apps) == 0 {
-		return &UsageError{"--target: this project has no program to build; leave the flag out to verify it"}
-	}
 	built := map[target.Target]bool{}
 	var offered []string
 	for i := range p.Apps {

@@ -22,9 +22,7 @@ func narrow(p *project.Project, wanted []target.Target) error {
 	for i := range p.Apps {
 		var kept []target.Target
 		for _, t := range p.Apps[i].Targets {
-			if name := t.String(); !slices.Contains(offered, name) {
-				offered = append(offered, name)
-			}
+			offered = append(offered, t.String())
 			if slices.Contains(wanted, t) {
 				kept = append(kept, t)
 				built[t] = true

@@ -2,7 +2,7 @@
 
 ARGS ?=
 SLIPWAY = bin/slipway
-.PHONY: ship verify build package image smoke test test-short fuzz setup setup-test doctor figures clean $(SLIPWAY)
+.PHONY: ship verify build package image smoke test test-short fuzz setup setup-test doctor figures bench clean $(SLIPWAY)
 
 ship verify build package image smoke doctor: setup $(SLIPWAY)
 	@$(SLIPWAY) $@ $(ARGS)
@@ -29,6 +29,9 @@ $(SLIPWAY):
 
 figures: # of the README, measured here
 	@hack/figures
+
+bench: setup # against go build and GoReleaser, into docs/bench.md
+	@go run ./bench $(ARGS)
 
 clean:
 	rm -rf bin dist

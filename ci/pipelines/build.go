@@ -71,7 +71,7 @@ func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built [
 	}
 	var jobs []*buildJob
 	for i, app := range s.Project.Apps {
-		source := s.part(literals(lists[i].Files))
+		source := s.part(Literals(lists[i].Files))
 		for k, t := range app.Targets {
 			jobs = append(jobs, &buildJob{app: app, target: t, source: source, verdict: lists[i].Targets[k]})
 		}

@@ -57,7 +57,7 @@ func (s Stages) pack(ctx context.Context, step *report.StepRecorder, a *Archive)
 		return fmt.Errorf("write the request: %w", err)
 	}
 	container := s.buildRoot().
-		WithMountedDirectory(sourceDir, s.part(literals(documents))).
+		WithMountedDirectory(sourceDir, s.part(Literals(documents))).
 		WithMountedFile("/slipway/binary", a.Binary.file).
 		WithNewFile(requestDir+"/pack.json", string(request))
 	name := outDir + "/" + a.Path

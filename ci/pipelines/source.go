@@ -58,8 +58,8 @@ func (s Stages) part(patterns []string) *dagger.Directory {
 	return s.Client.Host().Directory(s.Project.Root, dagger.HostDirectoryOpts{Include: patterns, Exclude: s.Exclude})
 }
 
-// literals are patterns that match these names and no others.
-func literals(names []string) []string {
+// Literals are patterns that match these names and no others.
+func Literals(names []string) []string {
 	patterns := make([]string, len(names))
 	for i, name := range names {
 		patterns[i] = literal(name)

@@ -57,6 +57,7 @@ type run struct {
 	session *engine.Session
 	stages  pipelines.Stages
 	from    pipelines.ImageSource
+	found   project.Survey // the sources, as counted
 }
 
 // carryOut does the work between the opening of the output directory and the report.

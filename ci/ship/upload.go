@@ -4,15 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-ci/slipway/ci/pipelines"
+	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 )
 
+// surveyLimit is the time after which nobody waits for the count of the sources any more.
+const surveyLimit = 20 * time.Second
+
+// survey counts the sources while the engine is opened. What cannot be sent is added to what is left out, with a warning.
+func (r *run) survey(ctx context.Context, exclude []string) (project.Survey, []string) {
+	ctx, cancel := context.WithTimeout(ctx, surveyLimit)
+	defer cancel()
+	found, err := project.Measure(ctx, r.project.Root, exclude)
+	if err != nil {
+		return project.Survey{}, exclude // the upload itself is the one to fail, and says why
+	}
+	for _, name := range found.Special {
+		r.report.Warn(fmt.Sprintf("left out: %q is a pipe, a socket or a device", name))
+	}
+	for _, name := range found.Locked {
+		r.report.Warn(fmt.Sprintf("left out: the directory %q cannot be read", name))
+	}
+	return found, append(slices.Clone(exclude), pipelines.Literals(append(found.Special, found.Locked...))...)
+}
+
 // upload sends the sources to the engine, and says how much that was.
-func (r *run) upload(ctx context.Context, stage *report.StageRecorder) error {
+func (r *run) upload(ctx context.Context, stage *report.StageRecorder, found project.Survey) error {
 	step := stage.Step("sources")
+	if large(found) {
+		r.report.Note("the sources are large: " + largest(found))
+	}
+	step.Progress(strings.TrimSuffix(sourceSummary(found), ", "))
 	before, _ := r.session.Sent()
 	err := r.stages.Upload(ctx)
 	var broken *pipelines.CommandError
@@ -25,7 +52,7 @@ func (r *run) upload(ctx context.Context, stage *report.StageRecorder) error {
 		return fmt.Errorf("send the sources to the engine: %w", err)
 	}
 	after, known := r.session.Sent()
-	step.Done(report.Result{Summary: sentSummary(after-before, known)})
+	step.Done(report.Result{Summary: sourceSummary(found) + sentSummary(after-before, known)})
 	return nil
 }
 
@@ -38,10 +65,40 @@ func changeFailure(broken *pipelines.CommandError) report.Failure {
 	}
 }
 
-// sentSummary says how much went to the engine.
-func sentSummary(bytes int64, known bool) string {
-	if !known {
+// large tells whether somebody may wonder why the first upload takes its time.
+func large(s project.Survey) bool { return s.Bytes > 200e6 || s.Files > 20_000 }
+
+// largest names where most of the sources are.
+func largest(s project.Survey) string {
+	var dirs []string
+	for _, d := range s.Dirs[:min(3, len(s.Dirs))] {
+		dirs = append(dirs, fmt.Sprintf("%s (%s in %s)", d.Dir, size(d.Bytes), plural(d.Files, "file")))
+	}
+	return strings.Join(dirs, ", ")
+}
+
+// sourceSummary says what the engine is to have.
+func sourceSummary(s project.Survey) string {
+	if s.Files == 0 {
 		return ""
 	}
-	return fmt.Sprintf("sent %.1f MB", float64(bytes)/1e6)
+	text := plural(s.Files, "file") + ", " + size(s.Bytes)
+	if len(s.Left) > 0 {
+		text += " without " + strings.Join(s.Left[:min(3, len(s.Left))], ", ")
+	}
+	if more := len(s.Left) - 3; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text + ", "
 }
+
+// sentSummary says how much of it really went there.
+func sentSummary(bytes int64, known bool) string {
+	if !known {
+		return "sent as far as it was not there"
+	}
+	return size(bytes) + " sent"
+}
+
+// size is an amount of data, as it is shown.
+func size(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }

@@ -6,12 +6,26 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/slipway-ci/slipway/ci/pipelines"
+	"github.com/slipway-ci/slipway/ci/project"
 )
 
 func TestSentSummary(t *testing.T) {
-	assert.Equal(t, "sent 12.3 MB", sentSummary(12_345_678, true))
-	assert.Equal(t, "sent 0.0 MB", sentSummary(0, true))
-	assert.Empty(t, sentSummary(5, false), "what is not known is not said")
+	assert.Equal(t, "12.3 MB sent", sentSummary(12_345_678, true))
+	assert.Equal(t, "0.0 MB sent", sentSummary(0, true))
+	assert.NotContains(t, sentSummary(5, false), "MB", "what is not known is not said")
+}
+
+func TestSourceSummary(t *testing.T) {
+	found := project.Survey{Files: 1, Bytes: 2_500_000, Left: []string{".git", "dist", "web/node_modules", "x/.git", "y/.git"}}
+	assert.Equal(t, "1 file, 2.5 MB without .git, dist, web/node_modules and 2 more, ", sourceSummary(found))
+	assert.Empty(t, sourceSummary(project.Survey{}), "nothing is said of what was not counted")
+}
+
+func TestLarge(t *testing.T) {
+	found := project.Survey{Files: 30_000, Bytes: 900e6, Dirs: []project.Usage{{Dir: "assets", Files: 29_000, Bytes: 800e6}, {Dir: ".", Files: 1000, Bytes: 100e6}}}
+	assert.True(t, large(found))
+	assert.False(t, large(project.Survey{Files: 200, Bytes: 1e6}))
+	assert.Equal(t, "assets (800.0 MB in 29000 files), . (100.0 MB in 1000 files)", largest(found))
 }
 
 func TestAFailedChangeSaysWhatFailed(t *testing.T) {

@@ -25,11 +25,7 @@ const module = "github.com/slipway-ci/slipway"
 // layers lists the packages from top to bottom. A package may import packages of lower layers only: never one beside it,
 // never one above. A package below another's directory belongs to that one's room and may be imported by it.
 var layers = [][]string{
-<<<<<<< HEAD
-	{"ci", "cmd/slipway", "examples/custom", "hack/checkouts"},
-=======
-	{"ci", "cmd/slipway", "bench"},
->>>>>>> f4f24ab (bench: measure our build stage against go build and GoReleaser)
+	{"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts"},
 	{"internal/command"},
 	{"ci/ship"},
 	{"ci/engine", "ci/pipelines", "ci/rootfs"},
@@ -55,11 +51,7 @@ var standardOnly = map[string]string{
 
 // homes says where a third-party library may be imported, so that it can be replaced in one place.
 var homes = map[string][]string{
-<<<<<<< HEAD
-	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom"},
-=======
-	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "bench"},
->>>>>>> f4f24ab (bench: measure our build stage against go build and GoReleaser)
+	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench"},
 	"github.com/google/go-containerregistry": {"ci/oci", "ci/rootfs", "ci/ship"},
 	"github.com/klauspost/compress":          {"ci/oci"},
 	"github.com/goccy/go-yaml":               {"ci/project"},
@@ -82,11 +74,7 @@ var edge = map[string]string{
 }
 
 var edgeHomes = map[string][]string{
-<<<<<<< HEAD
-	"os.Exit":   {"ci", "cmd/slipway", "examples/custom", "hack/checkouts", "internal/command", "ci/pipelines/inbox"},
-=======
-	"os.Exit":   {"ci", "cmd/slipway", "internal/command", "ci/pipelines/inbox", "bench"},
->>>>>>> f4f24ab (bench: measure our build stage against go build and GoReleaser)
+	"os.Exit":   {"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts", "internal/command", "ci/pipelines/inbox"},
 	"os.Getenv": {"internal/command", "ci/ship"},
 }
 

@@ -25,10 +25,10 @@ func (r *run) survey(ctx context.Context, exclude []string) (project.Survey, []s
 		return project.Survey{}, exclude // the upload itself is the one to fail, and says why
 	}
 	for _, name := range found.Special {
-		r.report.Warn(fmt.Sprintf("left out: %q is a pipe, a socket or a device", name))
+		r.report.Warn(fmt.Sprintf("%q is left out: pipes, sockets and devices cannot be sent to the engine", name))
 	}
 	for _, name := range found.Locked {
-		r.report.Warn(fmt.Sprintf("left out: the directory %q cannot be read", name))
+		r.report.Warn(fmt.Sprintf("%q is left out: this user may not read the directory", name))
 	}
 	return found, append(slices.Clone(exclude), pipelines.Literals(append(found.Special, found.Locked...))...)
 }
@@ -39,7 +39,7 @@ func (r *run) upload(ctx context.Context, stage *report.StageRecorder, found pro
 	if large(found) {
 		r.report.Note("the sources are large: " + largest(found))
 	}
-	step.Progress(strings.TrimSuffix(sourceSummary(found), ", "))
+	step.Progress(strings.TrimSuffix(sourceSummary(found), "; "))
 	before, _ := r.session.Sent()
 	err := r.stages.Upload(ctx)
 	var broken *pipelines.CommandError
@@ -89,15 +89,15 @@ func sourceSummary(s project.Survey) string {
 	if more := len(s.Left) - 3; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
-	return text + ", "
+	return text + "; "
 }
 
 // sentSummary says how much of it really went there.
 func sentSummary(bytes int64, known bool) string {
 	if !known {
-		return "sent as far as it was not there"
+		return "the engine has it"
 	}
-	return size(bytes) + " sent"
+	return size(bytes) + " sent to the engine"
 }
 
 // size is an amount of data, as it is shown.

@@ -82,6 +82,7 @@ func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built [
 		group.Go(func() error { return s.buildOne(ctx, job) })
 	}
 	err = group.Wait()
+	settle(jobs)
 	for _, job := range jobs {
 		failed = failed || job.failed
 		if job.file != nil {
@@ -101,6 +102,8 @@ type buildJob struct {
 	file    *dagger.File
 	sha256  string
 	failed  bool
+	lacks   string         // system calls that are not there, when only these are missing
+	failure report.Failure // told when no target has them
 }
 
 func (j *buildJob) binary() Binary {
@@ -122,8 +125,13 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
 	}
 	s.show(ctx, job.step, o)
 	if !o.ok() {
+		failure := s.buildFailure(ctx, job, o)
+		if why := lacks(job.target, failure.Findings); why != "" && !job.app.TargetsNamed {
+			job.lacks, job.failure = why, failure
+			return nil
+		}
 		job.failed = true
-		job.step.Fail(s.buildFailure(ctx, job, o))
+		job.step.Fail(failure)
 		return nil
 	}
 	job.file, job.sha256 = o.After.File(name), o.SHA256

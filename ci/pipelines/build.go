@@ -163,7 +163,8 @@ func (s Stages) buildFailure(ctx context.Context, job *buildJob, o outcome) repo
 	if len(failure.Findings) == 0 {
 		failure.Title, failure.Next = "cannot be built for "+job.target.String(), "see the lines above"
 	}
-	failure.Reproduce = fmt.Sprintf("cd %s && %s go build -o /dev/null %s", job.app.Dir, strings.Join(targetEnv(job.app, job.target), " "), job.app.Main)
+	command := append(append([]string{"env"}, targetEnv(job.app, job.target)...), "go", "build", "-o", "/dev/null", job.app.Main)
+	failure.Reproduce = report.Shell("cd", job.app.Dir) + " && " + report.Shell(command...)
 	return failure
 }
 

@@ -230,9 +230,9 @@ func (s Stages) engineFailure(step *report.StepRecorder, what string, err error)
 }
 
 func reproduce(m project.Module, argv []string) string {
-	line := strings.Join(argv, " ")
+	line := report.Shell(argv...)
 	if m.Dir != "." {
-		return "cd " + m.Dir + " && " + line
+		return report.Shell("cd", m.Dir) + " && " + line
 	}
 	return line
 }

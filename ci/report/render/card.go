@@ -136,7 +136,7 @@ func (c *card) command(f report.Failure) {
 	if len(f.Command) == 0 {
 		return
 	}
-	l := line{{"$ " + shell(f.Command), bold}}
+	l := line{{"$ " + report.Shell(f.Command...), bold}}
 	if f.ExitCode != 0 {
 		l = append(l, span{fmt.Sprintf("  (exit %d)", f.ExitCode), dim})
 	}
@@ -213,21 +213,4 @@ func (c *card) advise(label, text string, whole bool) {
 			c.write(line{{name, dim}, {part, normal}})
 		}
 	}
-}
-
-// shell writes a command so that it can be pasted.
-func shell(argv []string) string {
-	quoted := make([]string, len(argv))
-	for i, arg := range argv {
-		quoted[i] = quote(arg)
-	}
-	return strings.Join(quoted, " ")
-}
-
-func quote(arg string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,@%+"
-	if arg != "" && strings.Trim(arg, plain) == "" {
-		return arg
-	}
-	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }

@@ -175,7 +175,7 @@ func (t theme) lines(e report.Event, c *columns, opts Options) []line {
 		return []line{{t.mark(report.Failed), {" " + t.pad(e.Failure.Stage, stageColumn) + " ", normal}, {e.Failure.Title, normal}}}
 	case report.CommandStarted:
 		if opts.Verbose {
-			return []line{t.origin(e.Stage, e.Step, span{"$ " + shell(e.Command), bold})}
+			return []line{t.origin(e.Stage, e.Step, span{"$ " + report.Shell(e.Command...), bold})}
 		}
 	case report.Output:
 		return t.output(e, opts)

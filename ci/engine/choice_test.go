@@ -112,7 +112,7 @@ func TestUnavailableError(t *testing.T) {
 func TestDiagnose(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	missing := func() []Need { return []Need{{Name: "runc", Detail: "not found", Fix: "make setup"}} }
-	all := Diagnose(t.Context(), "", environment(nil), missing)
+	all := Diagnose(t.Context(), "", environment(nil), "slipway", missing)
 	var names []string
 	for _, d := range all {
 		names = append(names, d.Engine)
@@ -122,9 +122,13 @@ func TestDiagnose(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"a Dagger session", "an engine at an address", "a container runtime", "the embedded engine"}, names)
-	assert.False(t, Usable(all))
+	assert.False(t, Usable(all, "", environment(nil)))
 
-	assert.True(t, Usable(Diagnose(t.Context(), "", environment(nil), func() []Need { return []Need{{Name: "runc", Found: true}} })))
-	assert.True(t, Diagnose(t.Context(), "tcp://h:1", environment(nil), missing)[1].Usable)
-	assert.True(t, Diagnose(t.Context(), "", environment(map[string]string{"DAGGER_SESSION_PORT": "1"}), missing)[0].Usable)
+	assert.True(t, Usable(Diagnose(t.Context(), "", environment(nil), "slipway", func() []Need { return []Need{{Name: "runc", Found: true}} }), "", environment(nil)))
+	onlyOwn := Diagnose(t.Context(), "docker", environment(nil), "slipway", func() []Need { return []Need{{Name: "runc", Found: true}} })
+	assert.False(t, Usable(onlyOwn, WantRuntime, environment(nil)), "a named engine is never replaced by another one")
+	assert.False(t, Usable(onlyOwn, "", environment(map[string]string{"SLIPWAY_ENGINE": "docker"})))
+	assert.True(t, Usable(onlyOwn, WantEmbedded, environment(nil)))
+	assert.True(t, Diagnose(t.Context(), "tcp://h:1", environment(nil), "slipway", missing)[1].Usable)
+	assert.True(t, Diagnose(t.Context(), "", environment(map[string]string{"DAGGER_SESSION_PORT": "1"}), "slipway", missing)[0].Usable)
 }

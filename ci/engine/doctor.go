@@ -17,32 +17,38 @@ type Need struct {
 // Diagnosis is what is known about one engine choice.
 type Diagnosis struct {
 	Engine string `json:"engine"`
+	Kind   Kind   `json:"kind,omitempty"`
 	Usable bool   `json:"usable"`
 	Needs  []Need `json:"needs"`
 }
 
-// Diagnose looks at every engine choice, in the order in which they are tried. own lists the needs of the embedded engine.
-func Diagnose(ctx context.Context, want string, getenv func(string) string, own func() []Need) []Diagnosis {
+// Diagnose looks at every engine choice, in the order in which they are tried. self is how a shell calls this program, and
+// own lists the needs of the embedded engine.
+func Diagnose(ctx context.Context, want string, getenv func(string) string, self string, own func() []Need) []Diagnosis {
+	cliOnPath := `eval "$(` + self + ` engine env)"` // and the embedded engine's address in the environment
 	return []Diagnosis{
-		diagnosis("a Dagger session", envNeed("DAGGER_SESSION_PORT", getenv, "run under: dagger run slipway")),
-		diagnosis("an engine at an address", addressNeed(want, getenv)),
-		diagnosis("a container runtime", runtimeNeeds(ctx)...),
-		diagnosis("the embedded engine", own()...),
+		diagnosis(Joined, "a Dagger session", envNeed("DAGGER_SESSION_PORT", getenv, cliOnPath+" && dagger run "+self)),
+		diagnosis(Address, "an engine at an address", addressNeed(want, getenv, cliOnPath)),
+		diagnosis(Runtime, "a container runtime", runtimeNeeds(ctx)...),
+		diagnosis(Embedded, "the embedded engine", own()...),
 	}
 }
 
-// Usable tells whether at least one engine can be used.
-func Usable(all []Diagnosis) bool {
-	for _, d := range all {
-		if d.Usable {
-			return true
+// Usable tells whether a run would get an engine: one of those that it would try can be used. A named engine is never
+// replaced by another one.
+func Usable(all []Diagnosis, want string, getenv func(string) string) bool {
+	for _, choice := range Choices(want, getenv) {
+		for _, d := range all {
+			if d.Kind == choice.Kind && d.Usable {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-func diagnosis(name string, needs ...Need) Diagnosis {
-	d := Diagnosis{Engine: name, Usable: true, Needs: needs}
+func diagnosis(kind Kind, name string, needs ...Need) Diagnosis {
+	d := Diagnosis{Engine: name, Kind: kind, Usable: true, Needs: needs}
 	for _, n := range needs {
 		d.Usable = d.Usable && n.Found
 	}
@@ -57,17 +63,20 @@ func envNeed(name string, getenv func(string) string, fix string) Need {
 	return Need{Name: name, Found: true, Detail: value}
 }
 
-func addressNeed(want string, getenv func(string) string) Need {
+func addressNeed(want string, getenv func(string) string, fix string) Need {
 	choices := Choices(want, getenv)
 	if choices[0].Kind == Address {
 		return Need{Name: "address", Found: true, Detail: choices[0].Address + " (" + choices[0].Reason + ")"}
 	}
-	return Need{Name: "address", Detail: "none named", Fix: "export SLIPWAY_ENGINE=tcp://HOST:PORT"}
+	return Need{Name: "address", Detail: "none named", Fix: fix}
 }
 
+// service names the system's service behind each runtime. podman has none: it answers, or it is broken.
+var service = map[string]string{"docker": "docker", "podman": "podman", "nerdctl": "containerd"}
+
 func runtimeNeeds(ctx context.Context) []Need {
-	command := Need{Name: "docker, podman or nerdctl", Detail: "not on PATH", Fix: "apt-get install -y docker.io"}
-	daemon := Need{Name: "a daemon that answers", Detail: "nothing to ask", Fix: "systemctl start docker"}
+	command := Need{Name: "docker, podman or nerdctl", Detail: "not on PATH", Fix: "apt-get update && apt-get install -y docker.io"}
+	daemon := Need{Name: "a daemon that answers", Detail: "nothing to ask", Fix: "service docker start"}
 	var found []string
 	for _, name := range runtimes {
 		path, err := exec.LookPath(name)
@@ -79,7 +88,7 @@ func runtimeNeeds(ctx context.Context) []Need {
 			daemon = Need{Name: daemon.Name, Found: true, Detail: name + " answers"}
 			break
 		}
-		daemon.Detail, daemon.Fix = name+" does not answer", "systemctl start "+name
+		daemon.Detail, daemon.Fix = name+" does not answer", "service "+service[name]+" start"
 	}
 	if len(found) > 0 {
 		command = Need{Name: command.Name, Found: true, Detail: strings.Join(found, ", ")}

@@ -184,7 +184,7 @@ func TestDiagnoseAsksTheRuntimes(t *testing.T) {
 	script(t, bin, "docker", "exit 1")
 	silent := runtimeNeeds(t.Context())
 	assert.True(t, silent[0].Found)
-	assert.Equal(t, Need{Name: "a daemon that answers", Detail: "docker does not answer", Fix: "systemctl start docker"}, silent[1])
+	assert.Equal(t, Need{Name: "a daemon that answers", Detail: "docker does not answer", Fix: "service docker start"}, silent[1])
 
 	script(t, bin, "podman", "exit 0")
 	answering := runtimeNeeds(t.Context())

@@ -2,6 +2,8 @@ package command
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -26,10 +28,11 @@ func (a *app) doctor() *cobra.Command {
 				return err
 			}
 			own := ship.EmbeddedOptions(cache, a.Getenv, func(string) {})
-			groups := engine.Diagnose(cmd.Context(), a.options.Engine, a.Getenv, func() []engine.Need {
+			own.Self = []string{self()}
+			groups := engine.Diagnose(cmd.Context(), a.options.Engine, a.Getenv, self(), func() []engine.Need {
 				return needs(embedded.Needs(cmd.Context(), own))
 			})
-			usable := engine.Usable(groups)
+			usable := engine.Usable(groups, a.options.Engine, a.Getenv)
 			groups = append(groups, testRoot())
 			if a.flags.json {
 				err = printJSON(a.Stdout, groups)
@@ -38,18 +41,47 @@ func (a *app) doctor() *cobra.Command {
 			}
 			if err == nil && !usable {
 				a.exit(ship.ExitNoEngine)
-				fmt.Fprintf(a.Stderr, "slipway: no engine can be used: see the fixes above (exit %d)\n", ship.ExitNoEngine)
+				fmt.Fprintf(a.Stderr, "slipway: %s: see the fixes above (exit %d)\n", unusable(a.options.Engine), ship.ExitNoEngine)
 			}
 			return err
 		},
 	}
 }
 
+// self is how a shell calls this program: its name where PATH has it, else its path.
+func self() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "slipway"
+	}
+	if found, err := exec.LookPath("slipway"); err == nil && sameFile(found, path) {
+		return "slipway"
+	}
+	return path
+}
+
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
+
+// unusable says what a run would end with.
+func unusable(want string) string {
+	if want == "" || want == engine.WantAuto {
+		return "no engine can be used"
+	}
+	return "--engine " + want + " cannot be used, and a named engine is never replaced by another one"
+}
+
 // testRoot is what the race detector and cgo need beside an engine.
 func testRoot() engine.Diagnosis {
 	need := engine.Need{Name: debian.Command, Found: true, Detail: "assembles the Debian root in which tests run"}
 	if err := debian.Available(); err != nil {
-		need.Found, need.Detail, need.Fix = false, err.Error(), "apt-get install -y "+debian.Package
+		need.Found, need.Detail, need.Fix = false, err.Error(), "apt-get update && apt-get install -y "+debian.Package
 	}
 	return engine.Diagnosis{Engine: "the race detector and cgo", Usable: need.Found, Needs: []engine.Need{need}}
 }

@@ -319,6 +319,7 @@ func TestEngineKilledInARun(t *testing.T) {
 		table[i] = blow{number: i + 1, moment: rand.N(length * 9 / 10), twice: i%3 == 2}
 		salt(fmt.Sprint("blow ", i))
 		strike(t, dir, &table[i])
+		t.Logf("%+v", table[i])
 		assert.False(t, table[i].bad(), "%+v", table[i])
 	}
 	out, err := exec.Command("slipway", "engine", "stop").CombinedOutput()

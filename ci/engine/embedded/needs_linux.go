@@ -41,9 +41,9 @@ func Needs(ctx context.Context, opts Options) []Need {
 }
 
 func thisMachine(opts Options) machine {
-	self, err := os.Executable()
-	if err != nil {
-		self = "slipway"
+	self := "slipway"
+	if len(opts.Self) > 0 {
+		self = opts.Self[0]
 	}
 	return machine{
 		self:       self,
@@ -170,7 +170,7 @@ func (m machine) cgroupsFix(err error) string {
 	}
 	var fix []string
 	for _, h := range groups {
-		fix = append(fix, "mount -o remount,rw "+shellWord(h.Mount))
+		fix = append(fix, "mount -o remount,bind,rw "+shellWord(h.Mount))
 	}
 	return strings.Join(fix, "; ")
 }

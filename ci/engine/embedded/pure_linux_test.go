@@ -150,7 +150,7 @@ func TestNeeds(t *testing.T) {
 			}
 		}},
 		{"cgroups", "mount -t cgroup2", func(m *machine) { m.cgroups, m.groups = because(bad), func() []hierarchy { return nil } }},
-		{"cgroups", "mount -o remount,rw /sys/fs/cgroup", func(m *machine) { m.cgroups = because(unix.EROFS) }},
+		{"cgroups", "mount -o remount,bind,rw /sys/fs/cgroup", func(m *machine) { m.cgroups = because(unix.EROFS) }},
 		{"cgroups", "--privileged", func(m *machine) { m.cgroups = because(unix.EACCES) }},
 		{"/dev/net/tun", "mknod", func(m *machine) { m.tun = because(unix.ENOENT) }},
 		{"/dev/net/tun", "--device", func(m *machine) { m.tun = because(unix.EPERM) }},

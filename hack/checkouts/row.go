@@ -28,7 +28,7 @@ func (o outcome) title() string {
 
 // shape says what Slipway took the checkout for.
 func (o outcome) shape() string {
-	modules, packages, tests := 0, 0, ""
+	modules, tests := 0, ""
 	for _, stage := range o.run.Stages {
 		for _, step := range stage.Steps {
 			if step.Name == "test" {
@@ -37,7 +37,6 @@ func (o outcome) shape() string {
 			}
 		}
 	}
-	_ = packages
 	programs := len(o.programs())
 	words := []string{count(modules, "module"), "library"}
 	if programs > 0 {

@@ -56,7 +56,21 @@ func (d *document) blameAt(at place, field, message, hint string) {
 		return
 	}
 	d.blamed[field] = true
-	d.problems = append(d.problems, Problem{Line: at.line, Column: at.column, Field: field, Message: message, Hint: hint})
+	d.problems = append(d.problems, Problem{Line: at.line, Column: at.column, Field: field, Message: printable(message), Hint: printable(hint)})
+}
+
+// printable escapes what would not be shown, or would move the cursor of a
+// terminal: messages quote what stands in the file.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return b.String()
 }
 
 // isBlamed says whether a field, or one that it is a part of, is wrong.
@@ -163,7 +177,7 @@ func (d *document) blameSyntax(err error) {
 		message = err.Error()
 	}
 	message, _, _ = strings.Cut(message, "\n")
-	d.blameAt(at, "", "is not valid YAML: "+strings.ReplaceAll(message, "\t", `\t`), syntaxHint(message))
+	d.blameAt(at, "", "is not valid YAML: "+message, syntaxHint(message))
 }
 
 // syntaxHint is what mostly leads to a message of the YAML parser.

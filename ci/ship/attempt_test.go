@@ -54,9 +54,9 @@ func TestTheFullestDisk(t *testing.T) {
 	places := map[string]bool{"/cache": true, "/project": false}
 	assert.Nil(t, fullest(places, free(map[string]int64{"/cache": 9 << 30, "/project": 3 << 30})), "there is enough everywhere")
 	assert.Nil(t, fullest(places, free(map[string]int64{"/cache": -1, "/project": -1})))
-	assert.Equal(t, &DiskFullError{Path: "/cache", Have: 5, Ours: true}, fullest(places, free(map[string]int64{"/cache": 5, "/project": 6})))
-	assert.Equal(t, &DiskFullError{Path: "/project", Have: 4}, fullest(places, free(map[string]int64{"/cache": 5, "/project": 4})))
-	assert.Equal(t, &DiskFullError{Path: "/cache", Have: 4, Ours: true}, fullest(places, free(map[string]int64{"/cache": 4, "/project": 4})), "one disk: emptying the cache helps")
+	assert.Equal(t, &DiskFullError{Path: "/cache", Need: roomToWork, Have: 5, Ours: true}, fullest(places, free(map[string]int64{"/cache": 5, "/project": 6})))
+	assert.Equal(t, &DiskFullError{Path: "/project", Need: roomToWork, Have: 4}, fullest(places, free(map[string]int64{"/cache": 5, "/project": 4})))
+	assert.Equal(t, &DiskFullError{Path: "/cache", Need: roomToWork, Have: 4, Ours: true}, fullest(places, free(map[string]int64{"/cache": 4, "/project": 4})), "one disk: emptying the cache helps")
 }
 
 func TestWhoSaysThatADiskIsFull(t *testing.T) {
@@ -70,7 +70,7 @@ func TestWhoSaysThatADiskIsFull(t *testing.T) {
 }
 
 func TestTheCardOfAFullDisk(t *testing.T) {
-	full := &DiskFullError{Path: "/cache", Have: 12 << 20, Ours: true, Said: "no space left on device"}
+	full := &DiskFullError{Path: "/cache", Need: roomToWork, Have: 12 << 20, Ours: true, Said: "no space left on device"}
 	assert.Equal(t, "disk full: need 2048 MB or more, have 12 MB at /cache", full.card().Title)
 	assert.Contains(t, full.card().Cause, "emptied already")
 	assert.Contains(t, full.card().Next, "SLIPWAY_CACHE")

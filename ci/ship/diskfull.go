@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/slipway-ci/slipway/ci/engine"
@@ -17,20 +18,22 @@ const roomToWork = 2 << 30
 // DiskFullError says that a disk was full, and which.
 type DiskFullError struct {
 	Path string
+	Need int64 // at least
 	Have int64
-	Ours bool // it is the disk of the embedded engine, whose cache may be emptied
-	Said string
+	Ours bool   // it is the disk of the embedded engine, whose cache may be emptied
+	Done bool   // whatever can be emptied has been
+	Said string // by whoever met it first
 
 	cause error
 }
 
 func (e *DiskFullError) Error() string {
-	return fmt.Sprintf("disk full: need %s or more, have %s at %s", megabytes(roomToWork), megabytes(e.Have), e.Path)
+	return fmt.Sprintf("disk full: need %s or more, have %s at %s", megabytes(e.Need), megabytes(e.Have), e.Path)
 }
 
 func (e *DiskFullError) Unwrap() error { return e.cause }
 
-func (e *DiskFullError) curable() bool { return e.Ours }
+func (e *DiskFullError) curable() bool { return e.Ours && !e.Done }
 
 func (e *DiskFullError) warning() string {
 	return e.Error() + "; emptying the engine's cache and trying once more"
@@ -61,11 +64,11 @@ func (r *run) diskFull(err error) *DiskFullError {
 	own := EmbeddedOptions(r.options.Cache, r.options.Getenv, func(string) {})
 	var starting *embedded.DiskFullError
 	if errors.As(err, &starting) {
-		return &DiskFullError{Path: starting.Path, Have: starting.Have, Said: starting.Error(), cause: err}
+		return &DiskFullError{Path: starting.Path, Need: starting.Need, Have: starting.Have, Ours: true, Done: true, Said: starting.What + " failed", cause: err}
 	}
 	said := fullSaid(err, r.report.Snapshot().Failures)
-	died := r.session != nil && r.session.Choice.Kind == engine.Embedded && r.session.Lost(err) != nil
-	if said == "" && !died {
+	var died *EngineDiedError
+	if said == "" && !errors.As(err, &died) {
 		return nil
 	}
 	place := fullest(map[string]bool{embedded.StateDir(own): true, r.options.Dist: false}, embedded.FreeSpace)
@@ -73,8 +76,17 @@ func (r *run) diskFull(err error) *DiskFullError {
 		return nil
 	}
 	place.Said, place.cause = said, err
-	place.Ours = place.Ours && r.session != nil && r.session.Choice.Kind == engine.Embedded
+	place.Ours = place.Ours && r.ownEngine(err)
 	return place
+}
+
+// ownEngine tells whether the run worked on the embedded engine, or would have if that had let it.
+func (r *run) ownEngine(err error) bool {
+	if r.session != nil {
+		return r.session.Choice.Kind == engine.Embedded
+	}
+	var none *engine.UnavailableError
+	return errors.As(err, &none) && slices.ContainsFunc(none.Attempts, func(a engine.Attempt) bool { return a.Kind == engine.Embedded })
 }
 
 // fullest is the place with the least free space, if that is little. places says of each whether it is the engine's.
@@ -86,7 +98,7 @@ func fullest(places map[string]bool, free func(string) (int64, error)) *DiskFull
 			continue
 		}
 		if least == nil || have < least.Have || (have == least.Have && ours) {
-			least = &DiskFullError{Path: path, Have: have, Ours: ours}
+			least = &DiskFullError{Path: path, Need: roomToWork, Have: have, Ours: ours}
 		}
 	}
 	return least

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -222,7 +223,7 @@ func lockHolder(opts embedded.Options) int {
 	return pid
 }
 
-// E4: ten programs at once, one engine.
+// E4: ten programs at once, one engine, and it works for each of them.
 func TestParallelCallersShareOneEngine(t *testing.T) {
 	opts := newEngine(t)
 	ensure(t, opts)
@@ -287,6 +288,27 @@ func TestWedgedSupervisorIsReplaced(t *testing.T) {
 	hosttest.RequireGone(t, processes)
 }
 
+// E5: somebody else, of another version, has taken the socket's name. Our engine is ended and started anew; the stranger lives.
+func TestStrangerOnTheSocketIsReplaced(t *testing.T) {
+	opts := newEngine(t)
+	address := strings.TrimPrefix(ensure(t, opts).Address, "unix://")
+	processes := hosttest.Family(status(t, opts).Supervisor)
+	require.NoError(t, os.Remove(address))
+	listener, err := net.Listen("unix", address)
+	require.NoError(t, err)
+	defer listener.Close()
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	stranger := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		version := append([]byte("\x0a\x18github.com/dagger/dagger"), "\x12\x06v0.1.0"...)
+		_, _ = w.Write(append([]byte{0, 0, 0, 0, byte(len(version))}, version...))
+	})}
+	go func() { _ = stranger.Serve(listener) }()
+	assert.True(t, ensure(t, opts).Started)
+	hosttest.RequireGone(t, processes)
+	assert.False(t, ensure(t, opts).Started, "ours answers now")
+}
+
 func TestWedgedEngineCanBeStopped(t *testing.T) {
 	opts := newEngine(t)
 	ensure(t, opts)
@@ -331,10 +353,32 @@ func TestCorruptStateStartsClean(t *testing.T) {
 				}
 				require.NoError(t, err)
 				require.NoError(t, os.WriteFile(path, hurt(content), 0o600))
-				assert.True(t, ensure(t, opts).Started)
+				endpoint := ensure(t, opts)
+				assert.True(t, endpoint.Started)
+				assert.Equal(t, kind != "truncated" || file != "dagql-cache.db", endpoint.Reset, "who loses a cache is told")
 			})
 		}
 	}
+}
+
+// E2: a database that made the engine crash in the middle of its life would do so again.
+func TestCrashedDatabaseIsNotTriedAgain(t *testing.T) {
+	opts := newEngine(t)
+	ensure(t, opts)
+	require.NoError(t, embedded.Stop(t.Context(), opts))
+	assert.False(t, ensure(t, opts).Reset)
+	require.NoError(t, embedded.Stop(t.Context(), opts))
+	log, err := os.OpenFile(filepath.Join(status(t, opts).Directory, "engine.log"), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = log.WriteString("panic: page 4 already freed\n\ngoroutine 7:\ngo.etcd.io/bbolt.(*freelist).free(0x1)\n")
+	require.NoError(t, err)
+	require.NoError(t, log.Close())
+	var told []string
+	opts.Progress = func(text string) { told = append(told, text) }
+	assert.True(t, ensure(t, opts).Reset)
+	assert.Contains(t, strings.Join(told, "\n"), "cache reset")
+	require.NoError(t, embedded.Stop(t.Context(), opts))
+	assert.False(t, ensure(t, opts).Reset, "once")
 }
 
 func TestIdleEngineStops(t *testing.T) {

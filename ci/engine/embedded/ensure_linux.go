@@ -114,13 +114,14 @@ func startLocked(ctx context.Context, opts Options, l layout) (Endpoint, error) 
 	if err != nil {
 		return Endpoint{}, err
 	}
-	crashed := databaseCrash(l.log()) // the last engine's: it would come to the same place again
+	found := lookForDamage(filepath.Join(l.stateDir(), stateRoot))
+	found.bolt = found.bolt || databaseCrash(l.log()) // the last engine's log: it would come to the same place again
 	launch, err := prepare(opts, l, parts.lower)
 	if err != nil {
 		return Endpoint{}, err
 	}
 	opts.progress("starting the engine")
-	reset, err := launchOrReset(ctx, opts, l, launch, crashed)
+	reset, err := launchOrReset(ctx, opts, l, launch, found)
 	if err != nil {
 		return Endpoint{}, err
 	}
@@ -131,15 +132,20 @@ func startLocked(ctx context.Context, opts Options, l layout) (Endpoint, error) 
 }
 
 // launchOrReset starts the engine. When its databases are damaged, it is started without them, and reset is true.
-func launchOrReset(ctx context.Context, opts Options, l layout, launch launch, crashed bool) (reset bool, err error) {
-	if crashed {
+func launchOrReset(ctx context.Context, opts Options, l layout, launch launch, found damage) (reset bool, err error) {
+	if found.bolt {
 		return true, startAnew(ctx, opts, l, launch)
+	}
+	if found.sqlite {
+		if err := dropSQLite(filepath.Join(l.stateDir(), stateRoot)); err != nil {
+			return false, fmt.Errorf("remove a damaged database: %w", err)
+		}
 	}
 	err = spawnSupervisor(ctx, opts, launch)
 	if err != nil && databaseCrash(l.log()) {
 		return true, startAnew(ctx, opts, l, launch)
 	}
-	return wasReset(l.log()), err
+	return found.sqlite || wasReset(l.log()), err
 }
 
 // silences is how many times a supervisor may fail to answer before it counts as wedged.

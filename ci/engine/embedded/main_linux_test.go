@@ -38,8 +38,25 @@ func ensureMain(cache, instance string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if err := useOnce(endpoint); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	_ = json.NewEncoder(os.Stdout).Encode(endpoint)
 	return 0
+}
+
+// useOnce has the engine do something that it must write down.
+func useOnce(endpoint embedded.Endpoint) error {
+	os.Setenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST", endpoint.Address)
+	os.Setenv("_EXPERIMENTAL_DAGGER_CLI_BIN", endpoint.CLI)
+	client, err := dagger.Connect(context.Background())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = client.Directory().WithNewFile("caller", fmt.Sprint(os.Getpid())).Sync(context.Background())
+	return err
 }
 
 // clientMain runs a container that does not end, as a user's program would.

@@ -22,6 +22,7 @@ type outcome struct {
 	TimedOut   bool      `json:"timed_out"`
 	Signal     string    `json:"signal"`
 	OOM        bool      `json:"oom"`
+	Limit      int64     `json:"memory_limit"` // in bytes, where memory ran out
 	Command    []string  `json:"command"`
 	SHA256     string    `json:"sha256"` // of the file that it made, where one was named
 
@@ -98,11 +99,19 @@ func (o outcome) cause() string {
 	case o.TimedOut:
 		return "it did not end within its time limit"
 	case o.OOM:
-		return "it ran out of memory and the kernel killed it"
+		return "it ran out of memory and the kernel killed it" + o.limit()
 	case o.Signal != "":
 		return "it was ended by the signal " + o.Signal
 	}
 	return ""
+}
+
+// limit says how much memory there was, where that is known.
+func (o outcome) limit() string {
+	if o.Limit <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(": its limit is %d MiB", o.Limit>>20)
 }
 
 // command is what a container runs.

@@ -28,8 +28,9 @@ func TestOutcome(t *testing.T) {
 	for want, o := range map[string]outcome{
 		"":                                     {ExitCode: 1},
 		"it did not end within its time limit": {TimedOut: true, Signal: "killed"},
-		"it ran out of memory and the kernel killed it":     {OOM: true, Signal: "killed"},
-		"it was ended by the signal segmentation violation": {Signal: "segmentation violation"},
+		"it ran out of memory and the kernel killed it":                       {OOM: true, Signal: "killed"},
+		"it ran out of memory and the kernel killed it: its limit is 512 MiB": {OOM: true, ExitCode: 1, Limit: 512 << 20},
+		"it was ended by the signal segmentation violation":                   {Signal: "segmentation violation"},
 	} {
 		assert.Equal(t, want, o.cause())
 	}

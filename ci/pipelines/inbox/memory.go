@@ -49,6 +49,28 @@ func readMemory(root fsReader) memory {
 	return counted
 }
 
+// unlimited is more than any machine has: version 1 says so with a huge number.
+const unlimited = 1 << 50
+
+// memoryLimit is how much memory our control group may take, in bytes: the
+// smallest of its own limit, those above it as far as they can be seen from
+// here, and the machine's size. 0 when nothing is known.
+func memoryLimit(root fsReader) int64 {
+	limit := field(root, "proc/meminfo", "MemTotal:") << 10
+	for _, dir := range memoryDirs(root) {
+		for _, found := range []int64{
+			number(root, path.Join(dir, "memory.max")), // "max" is no number
+			number(root, path.Join(dir, "memory.limit_in_bytes")),
+			field(root, path.Join(dir, "memory.stat"), "hierarchical_memory_limit"),
+		} {
+			if found > 0 && found < unlimited && (limit == 0 || found < limit) {
+				limit = found
+			}
+		}
+	}
+	return limit
+}
+
 // memoryDirs names where our group may be mounted. In a container the mount is
 // often the group itself, while /proc still gives the path on the machine.
 func memoryDirs(root fsReader) []string {
@@ -82,7 +104,7 @@ func field(root fsReader, name, key string) int64 {
 	}
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), key+" "); ok {
-			return parse(rest)
+			return parse(strings.TrimSuffix(rest, " kB"))
 		}
 	}
 	return 0

@@ -48,6 +48,7 @@ type result struct {
 	TimedOut   bool      `json:"timed_out"`
 	Signal     string    `json:"signal"`
 	OOM        bool      `json:"oom"`
+	Limit      int64     `json:"memory_limit,omitempty"` // in bytes, where memory ran out
 	Command    []string  `json:"command"`
 	SHA256     string    `json:"sha256,omitempty"` // of the file that -sum names
 }
@@ -155,6 +156,9 @@ func run(ctx context.Context, options runOptions, sinks *sinks, root fsReader) (
 	outcome.Started, outcome.DurationMS = started.UTC(), time.Since(started).Milliseconds()
 	outcome.Command, outcome.TimedOut = options.command, timedOut.Load()
 	outcome.OOM = !outcome.TimedOut && outOfMemory(before, readMemory(root), outcome)
+	if outcome.OOM {
+		outcome.Limit = memoryLimit(root)
+	}
 	return outcome, nil
 }
 

@@ -137,7 +137,7 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 	<-read
 	_ = cmd.Wait() // the exit code is looked at below
 	assert.Equal(t, ship.ExitInterrupted, cmd.ProcessState.ExitCode(), printed.String())
-	assert.Less(t, time.Since(begun), 20*time.Second)
+	assert.Less(t, time.Since(begun), 5*time.Second)
 	lines := strings.Split(strings.TrimSpace(printed.String()), "\n")
 	assert.Contains(t, lines[len(lines)-1], "(exit 130)", "the last line repeats the code")
 	assert.Empty(t, staging(t, dir))

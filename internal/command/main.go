@@ -30,6 +30,7 @@ func Main(system IO) int {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	surviveClosedPipes()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -39,8 +40,15 @@ func Main(system IO) int {
 		<-signals
 		os.Exit(ship.ExitInterrupted)
 	}()
+	output := newSlack(system.Stderr)
+	system.Stderr = output
+	defer output.finish(ctx)
 	return Run(ctx, system)
 }
+
+// surviveClosedPipes turns the death that a write to a closed stdout or stderr would be into an error of that write: who
+// stops to read must not end a run halfway. What is never read is dropped; child processes get the signal as usual.
+func surviveClosedPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // Run is Main without the process: no signals, no exit.
 func Run(ctx context.Context, system IO) int {

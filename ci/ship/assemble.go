@@ -105,7 +105,7 @@ func (a *assembly) image(ctx context.Context, stage *report.StageRecorder, app p
 		return err
 	}
 	if err != nil {
-		step.Fail(report.Failure{Title: "the image cannot be assembled", Tail: strings.Split(err.Error(), "\n"), Next: "see Dockerfile.runtime and image.base of " + app.Name})
+		step.Fail(imageFailure(app, err))
 		return nil
 	}
 	index, err := oci.ReadTar(raw)

@@ -117,7 +117,7 @@ func (d smallDisk) builds(m module, observer report.Observer) report.Run {
 
 // E3: a disk that is full in the middle is said in one line, the engine's cache is emptied once, and the run goes on.
 func TestDiskFullInABuild(t *testing.T) {
-	d := newSmallDisk(t, "3G")
+	d := newSmallDisk(t, "5G")
 	m := newModule(t, "tool", nil)
 	require.Zero(t, d.builds(m, nil).ExitCode)
 	injections := 1
@@ -128,7 +128,7 @@ func TestDiskFullInABuild(t *testing.T) {
 	table.WriteString("| # | left free | full before | said | exit code | free again | next run |\n|---|---|---|---|---|---|---|\n")
 	for i := range injections {
 		d.empty()
-		d.junk(1300)
+		d.junk(700)
 		m.write("salt.go", fmt.Sprintf("package main\n\nconst salt = \"%d %d\"\n", i, time.Now().UnixNano()))
 		m.write("main.go", "package main\n\nfunc main() { println(salt) }\n")
 		left := rand.Int64N(12)

@@ -399,6 +399,17 @@ func checkLeftovers(t *testing.T, m module, stage string) {
 	assert.NotEmpty(t, stored.Failures)
 }
 
+// E7: a registry that refuses the connection is not an engine that died.
+func TestABaseThatNobodyServes(t *testing.T) {
+	needsEngine(t)
+	m := newModule(t, "tool", map[string]string{"slipway.yaml": "version: 1\napps:\n  - name: tool\n    targets: [linux/amd64]\n    image: {base: \"127.0.0.1:1/base@sha256:" + strings.Repeat("1", 64) + "\"}\n"})
+	run := m.fails(ship.Image)
+	require.Len(t, run.Failures, 1)
+	assert.Contains(t, run.Failures[0].Title, "the base image cannot be had: 127.0.0.1:1/base")
+	assert.Equal(t, "127.0.0.1:1 cannot be reached from here", run.Failures[0].Cause)
+	assert.Empty(t, run.Warnings, "the engine is well")
+}
+
 func TestAFailedRunIsMended(t *testing.T) {
 	needsEngine(t)
 	m := newModule(t, "tool", nil)

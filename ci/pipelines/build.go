@@ -65,15 +65,14 @@ func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built [
 	if err := checkVars(s.Project.Apps); err != nil {
 		return nil, false, err
 	}
-	lists, err := s.inputs(ctx, s.Project.Apps)
+	lists, sources, err := s.sources(ctx, stage)
 	if err != nil {
 		return nil, false, err
 	}
 	var jobs []*buildJob
 	for i, app := range s.Project.Apps {
-		source := s.part(Literals(lists[i].Files))
 		for k, t := range app.Targets {
-			jobs = append(jobs, &buildJob{app: app, target: t, source: source, verdict: lists[i].Targets[k]})
+			jobs = append(jobs, &buildJob{app: app, target: t, source: sources[i], verdict: lists[i].Targets[k]})
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -90,6 +89,46 @@ func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built [
 		}
 	}
 	return built, failed, err
+}
+
+// sources finds out what the builds of each app read, and sends that to the engine.
+func (s Stages) sources(ctx context.Context, stage *report.StageRecorder) ([]inputs, []*dagger.Directory, error) {
+	step := stage.Step("inputs")
+	step.Progress("go list")
+	answer, err := s.inputs(ctx, s.Project.Apps)
+	if err != nil {
+		return nil, nil, s.engineFailure(step, "inputs", err)
+	}
+	lists := answer.Queries
+	step.Progress("sending what is not there yet")
+	before, _ := s.sent()
+	parts, files := make([]*dagger.Directory, len(lists)), map[string]bool{}
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, list := range lists {
+		for _, name := range list.Files {
+			files[name] = true
+		}
+		group.Go(func() (err error) {
+			parts[i], err = s.part(Literals(list.Files)).Sync(groupCtx)
+			return explain(err)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, s.engineFailure(step, "send the sources", err)
+	}
+	summary := plural(len(files), "file", "files")
+	if after, known := s.sent(); known {
+		summary += fmt.Sprintf("; %.1f MB sent to the engine", float64(after-before)/1e6)
+	}
+	step.Done(answer.result(s.Started, summary))
+	return lists, parts, nil
+}
+
+func (s Stages) sent() (int64, bool) {
+	if s.Sent == nil {
+		return 0, false
+	}
+	return s.Sent()
 }
 
 // buildJob is one app for one target.

@@ -113,7 +113,7 @@ func requests(t *testing.T) (inputs, pack string) {
 		Name: "greeter", Binary: "greet", Dir: "examples/greeter", Main: "./cmd/greet", Build: project.Build{Tags: []string{"netgo"}},
 		Targets: []target.Target{parse(t, "linux/amd64"), parse(t, "windows/arm64")},
 	}
-	asked, err := json.MarshalIndent(inputsRequest([]project.App{app, {Name: "x", Dir: ".", Main: ".", Workspace: true, Targets: []target.Target{parse(t, "linux/arm/v6")}}}), "", "  ")
+	asked, err := json.MarshalIndent(inputsRequest([]project.App{app, {Name: "x", Dir: ".", Main: ".", Workspace: true, Targets: []target.Target{parse(t, "linux/arm/v6")}}}, "/slipway/request/outline.tar"), "", "  ")
 	require.NoError(t, err)
 	p := project.Project{Version: project.Version{Version: "1.2.3", Date: time.Unix(1700000000, 0)}}
 	binary := Binary{App: app, Target: parse(t, "windows/arm64")}

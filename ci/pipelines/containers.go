@@ -82,7 +82,7 @@ var goEnv = [][2]string{
 	{"SSL_CERT_FILE", caBundle},
 }
 
-//go:embed inbox/*.go inbox/capacity/*.go
+//go:embed inbox/*.go inbox/capacity/*.go inbox/outline/*.go
 var inboxSource embed.FS
 
 // inboxModule is the helper's module in its container: with the import path that it has here, so that its packages find

@@ -1,13 +1,22 @@
 package pipelines
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
+	"time"
 
+	"dagger.io/dagger"
+
+	"github.com/slipway-ci/slipway/ci/pipelines/inbox/outline"
 	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/target"
 )
 
@@ -17,6 +26,21 @@ type inputs struct {
 	Targets []targetVerdict `json:"targets"`
 }
 
+// inputsAnswer is what inbox found out, and when: an old answer was replayed.
+type inputsAnswer struct {
+	Started    time.Time `json:"started"`
+	DurationMS int64     `json:"duration_ms"`
+	Queries    []inputs  `json:"queries"`
+}
+
+// result is how a step that got this answer shows it. It took longer than the answer where files had to be sent.
+func (a inputsAnswer) result(began time.Time, summary string) report.Result {
+	if a.Started.Before(began) {
+		return report.Result{Status: report.Cached, Summary: summary, Saved: time.Duration(a.DurationMS) * time.Millisecond}
+	}
+	return report.Result{Summary: summary}
+}
+
 type targetVerdict struct {
 	OK       bool   `json:"ok"`
 	Excluded bool   `json:"excluded"`
@@ -24,34 +48,71 @@ type targetVerdict struct {
 }
 
 // inputs asks go list, in a container, what each app's builds read. A change elsewhere (a test, a README) then changes no
-// build's key.
-func (s Stages) inputs(ctx context.Context, apps []project.App) ([]inputs, error) {
-	request, err := json.Marshal(inputsRequest(apps))
+// build's key. The container sees the project's outline only, so that most changes do not ask again.
+func (s Stages) inputs(ctx context.Context, apps []project.App) (inputsAnswer, error) {
+	var answer inputsAnswer
+	file := filepath.Join(s.Scratch, ".outline.tar")
+	defer os.Remove(file)
+	container, outlined, err := s.outlined(ctx, s.buildRoot(), file)
 	if err != nil {
-		return nil, fmt.Errorf("write the request: %w", err)
+		return answer, err
 	}
-	container := s.buildRoot().
-		WithMountedDirectory(sourceDir, s.made.source()).
+	request, err := json.Marshal(inputsRequest(apps, outlined))
+	if err != nil {
+		return answer, fmt.Errorf("write the request: %w", err)
+	}
+	text, err := container.
 		WithNewFile(requestDir+"/inputs.json", string(request)).
-		WithExec([]string{inboxPath, "inputs", requestDir + "/inputs.json"})
-	text, err := container.Stdout(ctx)
+		WithExec([]string{inboxPath, "inputs", requestDir + "/inputs.json"}).
+		Stdout(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list what the builds read: %w", explain(err))
-	}
-	var answer struct {
-		Queries []inputs `json:"queries"`
+		return answer, fmt.Errorf("list what the builds read: %w", explain(err))
 	}
 	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		return nil, fmt.Errorf("read what the builds read: %w", err)
+		return answer, fmt.Errorf("read what the builds read: %w", err)
 	}
 	if len(answer.Queries) != len(apps) {
-		return nil, fmt.Errorf("list what the builds read: %d answers for %d apps", len(answer.Queries), len(apps))
+		return answer, fmt.Errorf("list what the builds read: %d answers for %d apps", len(answer.Queries), len(apps))
 	}
-	return answer.Queries, nil
+	return answer, nil
+}
+
+// outlined is a container with what go list needs to see, and the archive in it that has to be unpacked; "" when the sources
+// themselves are there, because they are made in the engine.
+func (s Stages) outlined(ctx context.Context, c *dagger.Container, file string) (*dagger.Container, string, error) {
+	if s.Change != nil {
+		return c.WithMountedDirectory(sourceDir, s.made.source()), "", nil
+	}
+	if err := s.writeOutline(ctx, file); err != nil {
+		return nil, "", err
+	}
+	const archive = requestDir + "/outline.tar"
+	c = c.WithDirectory(sourceDir, s.Client.Directory(), dagger.ContainerWithDirectoryOpts{Owner: owner}).
+		WithMountedFile(archive, s.Client.Host().File(file))
+	return c, archive, nil
+}
+
+func (s Stages) writeOutline(ctx context.Context, file string) (err error) {
+	excludes, err := project.ReadExcludes(s.Exclude)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(s.Project.Root)
+	if err != nil {
+		return fmt.Errorf("outline the sources: %w", err)
+	}
+	defer root.Close()
+	f, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("outline the sources: %w", err)
+	}
+	buffered := bufio.NewWriter(f)
+	err = outline.Write(ctx, buffered, root.FS(), excludes.Leave)
+	return errors.Join(err, buffered.Flush(), f.Close())
 }
 
 // inputsRequest is the question as inbox takes it.
-func inputsRequest(apps []project.App) any {
+func inputsRequest(apps []project.App, outline string) any {
 	type spec struct {
 		Env  []string `json:"env"`
 		Tags []string `json:"tags"`
@@ -69,7 +130,7 @@ func inputsRequest(apps []project.App) any {
 			queries[i].Targets = append(queries[i].Targets, spec{Env: env, Tags: app.Build.Tags})
 		}
 	}
-	return map[string]any{"root": sourceDir, "queries": queries}
+	return map[string]any{"root": sourceDir, "outline": outline, "queries": queries}
 }
 
 // workspaceEnv keeps a module that go.work does not list out of the workspace.

@@ -23,14 +23,16 @@ type Config struct {
 	NoTestRoot string  // why there is none
 	Machine    Machine // what the user's machine lends to the containers
 	Report     *report.Recorder
-	VulnDB     func() VulnDB // the vulnerability database, as probed from this machine; may wait for the answer
-	NoCache    bool          // run everything, replay nothing
-	Verbose    bool          // pass on what the commands print
-	RunID      string        // unique to this run
-	Started    time.Time     // results older than this were replayed
-	Slipway    string        // version of this program
-	Exclude    []string      // patterns of what is left out of the project's directory ([Excluded])
-	Change     Change        // what is done to the sources before anything reads them; nil: nothing
+	VulnDB     func() VulnDB                    // the vulnerability database, as probed from this machine; may wait for the answer
+	NoCache    bool                             // run everything, replay nothing
+	Verbose    bool                             // pass on what the commands print
+	RunID      string                           // unique to this run
+	Started    time.Time                        // results older than this were replayed
+	Slipway    string                           // version of this program
+	Exclude    []string                         // patterns of what is left out of the project's directory ([Excluded])
+	Sent       func() (bytes int64, known bool) // what the session has sent so far; nil: not known
+	Scratch    string                           // directory of the run's own, for what is written to be sent to the engine
+	Change     Change                           // what is done to the sources before anything reads them; nil: nothing
 }
 
 // Change makes the tree that is verified and built out of the one that lies on the machine: a step of your own before the

@@ -44,7 +44,7 @@ type Usage struct {
 // Directories are named as far down as helps: of one that is mostly another
 // one, both are in the list, and each has what the other has not.
 func Measure(ctx context.Context, root string, without []string) (Survey, error) {
-	out, err := readExcludes(without)
+	out, err := ReadExcludes(without)
 	if err != nil {
 		return Survey{}, err
 	}
@@ -60,20 +60,21 @@ func Measure(ctx context.Context, root string, without []string) (Survey, error)
 	return m.survey, nil
 }
 
-// excludes are what is left out, sorted by how they are compared: there are
-// many files, and most excludes are plain names.
-type excludes struct {
+// Excludes say what of a tree is left out, sorted by how they are compared:
+// there are many files, and most excludes are plain names.
+type Excludes struct {
 	names    map[string]bool // anywhere
 	paths    map[string]bool
 	patterns []string
 }
 
-func readExcludes(written []string) (excludes, error) {
-	e := excludes{names: map[string]bool{}, paths: map[string]bool{}}
+// ReadExcludes reads patterns as [Measure] takes them.
+func ReadExcludes(written []string) (Excludes, error) {
+	e := Excludes{names: map[string]bool{}, paths: map[string]bool{}}
 	for _, exclude := range written {
 		plain, anywhere := strings.CutPrefix(exclude, "**/")
 		if _, err := path.Match(plain, ""); err != nil || !fs.ValidPath(plain) || strings.HasPrefix(plain, "!") || strings.Contains(plain, "**") {
-			return excludes{}, fmt.Errorf("measure the sources: %q is no exclude that is known here", exclude)
+			return Excludes{}, fmt.Errorf("measure the sources: %q is no exclude that is known here", exclude)
 		}
 		switch special := strings.ContainsAny(plain, `*?[\`); {
 		case special || anywhere && strings.Contains(plain, "/"):
@@ -87,10 +88,10 @@ func readExcludes(written []string) (excludes, error) {
 	return e, nil
 }
 
-// leave says whether an exclude names a file or directory itself; what is
-// below one is never met.
-func (e excludes) leave(name, base string) bool {
-	return e.names[base] || e.paths[name] || slices.ContainsFunc(e.patterns, func(pattern string) bool {
+// Leave says whether an exclude names a file or directory itself, relative to
+// the root; what is below one is never met.
+func (e Excludes) Leave(name string) bool {
+	return e.names[path.Base(name)] || e.paths[name] || slices.ContainsFunc(e.patterns, func(pattern string) bool {
 		if anywhere, ok := strings.CutPrefix(pattern, "**/"); ok {
 			pattern, name = anywhere, lastElements(name, 1+strings.Count(anywhere, "/"))
 		}
@@ -101,7 +102,7 @@ func (e excludes) leave(name, base string) bool {
 
 type measurer struct {
 	root     string
-	excludes excludes
+	excludes Excludes
 	survey   Survey
 }
 
@@ -134,7 +135,7 @@ func (m *measurer) walk(ctx context.Context, dir string) (measured, error) {
 			name = dir + "/" + name
 		}
 		switch {
-		case m.excludes.leave(name, entry.Name()):
+		case m.excludes.Leave(name):
 			m.survey.Left = append(m.survey.Left, name)
 		case entry.IsDir():
 			below, err := m.walk(ctx, name)

@@ -23,7 +23,7 @@ import (
 func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelines.Config, error) {
 	config := pipelines.Config{
 		Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started,
-		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir), Change: r.options.Change,
+		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir), Change: r.options.Change, Scratch: r.dist.staging,
 	}
 	if r.needsTests() {
 		config.VulnDB = soon(func() pipelines.VulnDB { return vulnDB(ctx, r.options.Getenv) })
@@ -59,7 +59,7 @@ func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelin
 	if err := group.Wait(); err != nil {
 		return config, err
 	}
-	config.Client = r.session.Client
+	config.Client, config.Sent = r.session.Client, r.session.Sent
 	return config, nil
 }
 

@@ -33,8 +33,12 @@ func (r *run) survey(ctx context.Context, exclude []string) (project.Survey, []s
 	return found, append(slices.Clone(exclude), pipelines.Literals(append(found.Special, found.Locked...))...)
 }
 
-// upload sends the sources to the engine, and says how much that was.
+// upload sends the sources to the engine, and says how much that was. A run that only builds sends no more than the programs
+// are made of, later, when it knows what that is.
 func (r *run) upload(ctx context.Context, stage *report.StageRecorder, found project.Survey) error {
+	if r.verb != Verify && r.verb != Ship && r.options.Change == nil {
+		return nil
+	}
 	step := stage.Step("sources")
 	if large(found) {
 		r.report.Note("the sources are large: " + largest(found))

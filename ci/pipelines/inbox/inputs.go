@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -11,12 +12,16 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/slipway-ci/slipway/ci/pipelines/inbox/outline"
 )
 
 // inputsRequest asks what some builds read.
 type inputsRequest struct {
-	Root    string  `json:"root"` // the source root: only files below it are named
-	Go      string  `json:"go"`   // the go command; "go" when empty
+	Root    string  `json:"root"`    // the source root: only files below it are named
+	Outline string  `json:"outline"` // archive that is unpacked there first (package outline); "" when the sources are there
+	Go      string  `json:"go"`      // the go command; "go" when empty
 	Queries []query `json:"queries"`
 }
 
@@ -32,9 +37,11 @@ type targetSpec struct {
 	Tags []string `json:"tags"`
 }
 
-// inputsAnswer has the answers in the order of the queries.
+// inputsAnswer has the answers in the order of the queries, and when they were found: an old answer was replayed.
 type inputsAnswer struct {
-	Queries []answer `json:"queries"`
+	Started    time.Time `json:"started"`
+	DurationMS int64     `json:"duration_ms"`
+	Queries    []answer  `json:"queries"`
 }
 
 type answer struct {
@@ -57,6 +64,7 @@ type targetAnswer struct {
 }
 
 func inputsCommand(args []string, stdout io.Writer) error {
+	started := time.Now()
 	var request inputsRequest
 	if err := readRequest(args, &request); err != nil {
 		return err
@@ -64,7 +72,23 @@ func inputsCommand(args []string, stdout io.Writer) error {
 	if !filepath.IsAbs(request.Root) {
 		return usageError{`the request needs an absolute "root"`}
 	}
-	return printJSON(stdout, answerInputs(context.Background(), request, os.Environ()))
+	if request.Outline != "" {
+		if err := unpackOutline(request.Outline, request.Root); err != nil {
+			return err
+		}
+	}
+	answers := answerInputs(context.Background(), request, os.Environ())
+	answers.Started, answers.DurationMS = started, time.Since(started).Milliseconds()
+	return printJSON(stdout, answers)
+}
+
+func unpackOutline(file, root string) error {
+	archive, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("open the outline: %w", err)
+	}
+	defer archive.Close()
+	return outline.Unpack(archive, root)
 }
 
 // answerInputs never fails: what go says of a broken module is an answer too.

@@ -2,13 +2,16 @@
 
 ARGS ?=
 SLIPWAY = bin/slipway
-.PHONY: ship verify build package image smoke test test-short fuzz setup setup-test doctor figures bench clean $(SLIPWAY)
+.PHONY: ship verify build package image smoke test test-short fuzz soak setup setup-test doctor figures bench clean $(SLIPWAY)
 
 ship verify build package image smoke doctor: setup $(SLIPWAY)
 	@$(SLIPWAY) $@ $(ARGS)
 
 test: setup setup-test $(SLIPWAY)
 	@hack/test $(ARGS)
+
+soak: setup setup-test $(SLIPWAY) # faults, many times over; about an hour
+	@hack/soak $(ARGS)
 
 test-short:
 	go test -short ./...

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slipway-ci/slipway/ci/debian"
 	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
 	"github.com/slipway-ci/slipway/internal/hosttest"
@@ -151,4 +152,54 @@ func rowOf(t *testing.T, document, name string) engine.Need {
 	}
 	require.Fail(t, "no such row", name)
 	return engine.Need{}
+}
+
+// The fixes that install something are pasted in a Debian that has nothing, made for the test. What a service's start needs
+// (a system that was booted) is not there: its row is only looked at.
+func TestFixesOfTheDoctorInAFreshDebian(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it installs packages in a new Debian: run without -short")
+	}
+	if err := debian.Available(); err != nil {
+		t.Skip(err)
+	}
+	sh := openShell(t, append([]string{"unshare", "-m"}, freshDebian(t)...)...)
+	for _, row := range []string{debian.Command, "docker, podman or nerdctl"} {
+		sick := rowOf(t, sh.doctor(), row)
+		require.False(t, sick.Found, row)
+		sh.paste("{ " + sick.Fix + "; } >/dev/null 2>&1 </dev/null")
+		assert.True(t, rowOf(t, sh.doctor(), row).Found, sick.Fix)
+	}
+	daemon := rowOf(t, sh.doctor(), "a daemon that answers")
+	assert.Equal(t, "docker does not answer", daemon.Detail)
+	assert.Equal(t, "service docker start", daemon.Fix)
+
+	sh.paste("useradd -m joe && echo 'joe ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/joe && chmod 755 /root /root/bin")
+	asJoe := func(command string) string {
+		return sh.paste("setpriv --reuid=joe --regid=joe --init-groups env HOME=/home/joe SLIPWAY_CACHE=/home/joe/cache sh <<'END'\n" + command + " --json 2>/dev/null </dev/null\nEND")
+	}
+	sick := rowOf(t, asJoe("slipway doctor"), "root")
+	require.False(t, sick.Found)
+	assert.True(t, rowOf(t, asJoe(sick.Fix), "root").Found, sick.Fix)
+}
+
+// freshDebian makes a Debian with apt and sudo and returns the command that enters it. The program is in it, and on PATH.
+func freshDebian(t *testing.T) []string {
+	t.Helper()
+	suite, arch, err := debian.Host(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	work := t.TempDir()
+	archive, root := filepath.Join(work, "root.tar"), filepath.Join(work, "root")
+	require.NoError(t, debian.Write(t.Context(), debian.Spec{Suite: suite, Arch: arch, Packages: []string{"apt", "sudo", "ca-certificates"}}, archive))
+	program, err := exec.LookPath("slipway")
+	require.NoError(t, err)
+	script := `set -e
+mkdir "$1" && mount -t tmpfs -o size=2g none "$1" && tar -C "$1" -xf "$2" --exclude=./dev/*
+mkdir -p "$1/root/bin" && cp -L "$3" "$1/root/bin/slipway" && cp -L /etc/resolv.conf "$1/etc/resolv.conf"
+cp /etc/apt/apt.conf.d/*prox* "$1/etc/apt/apt.conf.d/" 2>/dev/null || true
+mount --rbind /proc "$1/proc"; mount --rbind /dev "$1/dev"
+exec chroot "$1" env PATH=/root/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive SLIPWAY_CACHE=/root/cache sh`
+	return []string{"sh", "-c", script, "sh", root, archive, program}
 }

@@ -17,7 +17,7 @@ import (
 
 // X1: at whatever step a run is interrupted, it ends within five seconds, says so, and leaves nothing half-made.
 func TestInterruptedAtAnyStep(t *testing.T) {
-	ownCache(t)
+	needsEngine(t)
 	dir, salt := saltedModule(t)
 	require.Zero(t, startShipping(t, dir).ends(t, 10*time.Minute), "the caches are warm then")
 	for i, step := range []string{"slipway ship", "prepare", "engine ", "$ go test", "$ go build", "package", "image", "smoke"} {
@@ -40,7 +40,7 @@ func TestInterruptedAtAnyStep(t *testing.T) {
 
 // X3: who stops to listen, or listens and never reads, neither ends the run nor holds it up.
 func TestNobodyListens(t *testing.T) {
-	ownCache(t)
+	needsEngine(t)
 	dir, salt := saltedModule(t)
 	require.Zero(t, startShipping(t, dir).ends(t, 10*time.Minute), "the caches are warm then")
 	cases := map[string]struct {
@@ -81,6 +81,13 @@ func TestNobodyListens(t *testing.T) {
 			err = cmd.Wait()
 			assert.NoError(t, err, "nothing failed")
 		})
+	}
+}
+
+func needsEngine(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs an engine: run without -short")
 	}
 }
 

@@ -108,6 +108,9 @@ func namespacesFix(err error) string {
 	if errors.Is(err, unix.ENOSPC) {
 		return "for n in mnt net pid ipc uts cgroup; do echo 10000 > /proc/sys/user/max_${n}_namespaces; done"
 	}
+	if errors.Is(err, unix.EINVAL) { // mounts cannot be changed below a root that is none
+		return "leave the chroot, or make its directory a mount before it is entered: mount --bind DIR DIR"
+	}
 	return "in a container: start it with --privileged"
 }
 

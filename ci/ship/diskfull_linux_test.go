@@ -121,8 +121,10 @@ func TestDiskFullInABuild(t *testing.T) {
 	m := newModule(t, "tool", nil)
 	require.Zero(t, d.builds(m, nil).ExitCode)
 	injections := 1
-	if text := os.Getenv("SLIPWAY_SOAK"); text != "" {
-		injections = 20
+	if text := os.Getenv("SLIPWAY_SOAK_DISKS"); text != "" {
+		var err error
+		injections, err = strconv.Atoi(text)
+		require.NoError(t, err)
 	}
 	var table strings.Builder
 	table.WriteString("| # | left free | full before | said | exit code | free again | next run |\n|---|---|---|---|---|---|---|\n")

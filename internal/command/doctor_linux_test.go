@@ -16,6 +16,7 @@ import (
 	"github.com/slipway-ci/slipway/ci/debian"
 	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
+	"github.com/slipway-ci/slipway/ci/ship"
 	"github.com/slipway-ci/slipway/internal/hosttest"
 )
 
@@ -202,4 +203,24 @@ cp /etc/apt/apt.conf.d/*prox* "$1/etc/apt/apt.conf.d/" 2>/dev/null || true
 mount --rbind /proc "$1/proc"; mount --rbind /dev "$1/dev"
 exec chroot "$1" env PATH=/root/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive SLIPWAY_CACHE=/root/cache sh`
 	return []string{"sh", "-c", script, "sh", root, archive, program}
+}
+
+// The fixes of the choices that need somebody else's engine lead to the embedded one, which is there.
+func TestFixesOfTheDoctorThatUseOurEngine(t *testing.T) {
+	needsEngine(t)
+	cache, err := ship.CacheDir(os.Getenv)
+	require.NoError(t, err)
+	dir, _ := saltedModule(t)
+	sh := openShell(t, "env")
+	sh.paste("export SLIPWAY_CACHE='" + cache + "' CI=true; unset SLIPWAY_ENGINE; cd '" + dir + "'")
+	session := rowOf(t, sh.doctor(), "DAGGER_SESSION_PORT")
+	require.False(t, session.Found)
+	assert.Contains(t, sh.paste("{ "+session.Fix+"; } 2>&1 </dev/null"), "a Dagger session is there")
+
+	sh = openShell(t, "env")
+	sh.paste("export SLIPWAY_CACHE='" + cache + "'; unset SLIPWAY_ENGINE")
+	address := rowOf(t, sh.doctor(), "address")
+	require.False(t, address.Found)
+	sh.paste(address.Fix)
+	assert.True(t, rowOf(t, sh.doctor(), "address").Found)
 }

@@ -29,13 +29,18 @@ func diskOf(dir string) (disk, error) {
 	return disk{id: info.Dev, free: int64(stat.Bavail) * stat.Bsize}, nil
 }
 
-// MakeRoom empties the engine's cache because its disk is full. An engine that cannot do it any more for lack of space is
-// stopped for that, unless others use it.
+// MakeRoom removes what the engine has cached because its disk is full: the oldest first, then all of it. An engine that
+// cannot do it any more for lack of space is stopped for that, unless others use it.
 func MakeRoom(ctx context.Context, opts Options) (freed int64, err error) {
 	dir := StateDir(opts)
 	before, err := FreeSpace(dir)
 	if err != nil {
 		return 0, err
+	}
+	if pruneOld(ctx, opts.layout()) == nil { // else it does not run, or has no room even for that
+		if after, err := FreeSpace(dir); err == nil && after >= leastSpace {
+			return after - before, nil
+		}
 	}
 	_, pruned := Prune(ctx, opts)
 	after, err := FreeSpace(dir)
@@ -54,6 +59,14 @@ func MakeRoom(ctx context.Context, opts Options) (freed int64, err error) {
 	}
 	after, err = FreeSpace(dir)
 	return after - before, err
+}
+
+// pruneOld has an engine that runs remove what was not used for longest.
+func pruneOld(ctx context.Context, l layout) error {
+	if state, err := ask(ctx, l.controlSocket(), opJoin); err != nil || state.Phase != PhaseRunning {
+		return errNotRunning
+	}
+	return pruneRunning(ctx, l, pruneOldest)
 }
 
 // roomToStart makes sure that an engine has the space to start. What an earlier one left is removed for that, where it helps.

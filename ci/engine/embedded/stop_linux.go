@@ -87,20 +87,31 @@ func Prune(ctx context.Context, opts Options) (freed int64, err error) {
 	before := diskUse(l.stateDir())
 	state, err := ask(ctx, l.controlSocket(), opJoin)
 	if err == nil && state.Phase == PhaseRunning {
-		err = pruneRunning(ctx, l)
+		err = pruneRunning(ctx, l, pruneAll)
 	} else {
 		err = pruneStopped(ctx, opts, l)
 	}
 	return max(0, before-diskUse(l.stateDir())), err
 }
 
-func pruneRunning(ctx context.Context, l layout) error {
+// prunePatience is how long removing a large cache may take.
+const prunePatience = 10 * time.Minute
+
+// What an engine that runs can be asked to remove.
+const (
+	pruneAll    = "{engine{localCache{prune}}}"
+	pruneOldest = "{engine{localCache{prune(useDefaultPolicy:true)}}}" // until it is within its limits again
+)
+
+func pruneRunning(ctx context.Context, l layout, what string) error {
 	record, err := readRun(l)
 	if err != nil {
 		return fmt.Errorf("find the dagger command: %w", err)
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, prunePatience, fmt.Errorf("the engine did not finish within %s", prunePatience))
+	defer cancel()
 	cmd := exec.CommandContext(ctx, record.CLI, "--silent", "query")
-	cmd.Stdin = strings.NewReader("{engine{localCache{prune}}}")
+	cmd.Stdin = strings.NewReader(what)
 	cmd.Env = append(inherited(), "_EXPERIMENTAL_DAGGER_RUNNER_HOST="+l.address(), "DO_NOT_TRACK=1", "DAGGER_NO_NAG=1")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -71,8 +71,13 @@ func addressNeed(want string, getenv func(string) string, fix string) Need {
 	return Need{Name: "address", Detail: "none named", Fix: fix}
 }
 
-// service names the system's service behind each runtime. podman has none: it answers, or it is broken.
-var service = map[string]string{"docker": "docker", "podman": "podman", "nerdctl": "containerd"}
+// service names the system's service behind a runtime.
+func service(runtime string) string {
+	if runtime == "nerdctl" {
+		return "containerd"
+	}
+	return runtime
+}
 
 func runtimeNeeds(ctx context.Context) []Need {
 	command := Need{Name: "docker, podman or nerdctl", Detail: "not on PATH", Fix: "apt-get update && apt-get install -y docker.io"}
@@ -88,7 +93,7 @@ func runtimeNeeds(ctx context.Context) []Need {
 			daemon = Need{Name: daemon.Name, Found: true, Detail: name + " answers"}
 			break
 		}
-		daemon.Detail, daemon.Fix = name+" does not answer", "service "+service[name]+" start"
+		daemon.Detail, daemon.Fix = name+" does not answer", "service "+service(name)+" start"
 	}
 	if len(found) > 0 {
 		command = Need{Name: command.Name, Found: true, Detail: strings.Join(found, ", ")}

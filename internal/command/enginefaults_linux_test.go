@@ -81,13 +81,11 @@ type shipping struct {
 	mu    sync.Mutex
 	text  strings.Builder
 	lines []string
-	seen  *sync.Cond
 }
 
 func startShipping(t *testing.T, dir string) *shipping {
 	t.Helper()
 	s := &shipping{done: make(chan struct{})}
-	s.seen = sync.NewCond(&s.mu)
 	s.cmd = exec.Command("slipway", "ship", "-v", "-C", dir, "--engine", "embedded", "--skip", "staticcheck,vulnerabilities,vet,mod tidy,mod verify,gofmt")
 	s.cmd.Env = append(os.Environ(), mark(dir), "CI=true")
 	stderr, err := s.cmd.StderrPipe()
@@ -109,7 +107,6 @@ func (s *shipping) hear(line string) {
 	defer s.mu.Unlock()
 	s.text.WriteString(line + "\n")
 	s.lines = append(s.lines, line)
-	s.seen.Broadcast()
 }
 
 // says waits until a line with one of the words comes after those before; it returns when, or false when the run ended
@@ -238,6 +235,23 @@ func strikeAgain(t *testing.T, s *shipping, b *blow, before int) {
 	b.told = max(b.told, at.Sub(killed))
 }
 
+// wedge stops the engine's process in the middle of a run without ending it: it is there, and answers nobody.
+func wedge(t *testing.T, dir string) {
+	t.Helper()
+	startEngine(t)
+	engine, _, processes := engineOf(t)
+	s := startShipping(t, dir)
+	_, heard := s.says(time.Minute, "$ go test")
+	require.True(t, heard, s.output())
+	require.NoError(t, syscall.Kill(engine, syscall.SIGSTOP))
+	begun := time.Now()
+	_, heard = s.says(40*time.Second, "it has not answered for 20s; starting it again, once")
+	assert.True(t, heard, s.output())
+	t.Logf("a wedged engine was told after %s", time.Since(begun).Round(time.Millisecond))
+	assert.Zero(t, s.ends(t, 3*time.Minute), s.output())
+	hosttest.RequireGone(t, processes)
+}
+
 // bad tells whether something was not as it must be.
 func (b blow) bad() bool {
 	again := b.told > 0 || b.where == "it was over"
@@ -322,6 +336,8 @@ func TestEngineKilledInARun(t *testing.T) {
 		t.Logf("%+v", table[i])
 		assert.False(t, table[i].bad(), "%+v", table[i])
 	}
+	salt("wedged")
+	wedge(t, dir)
 	out, err := exec.Command("slipway", "engine", "stop").CombinedOutput()
 	require.NoError(t, err, string(out))
 	hosttest.RequireSame(t, before, "cgroups", "mounts", "listeners") // others' too; ours were looked for above

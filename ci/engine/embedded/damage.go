@@ -3,20 +3,14 @@ package embedded
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 )
 
-// The engine's databases, by the library that they belong to.
-var boltFiles = []string{"cache.db", "worker/metadata_v2.db", "worker/containerdmeta.db", "worker/snapshots/metadata.db"}
-
-const sqliteFile = "dagql-cache.db"
-
-// sqliteCompanions go with the database: without it they are of no use, and with a new one they are harmful.
-var sqliteCompanions = []string{"", "-wal", "-shm", "-journal"}
-
 const (
+	sqliteFile  = "dagql-cache.db"
 	boltMagic   = 0xED0CDAED // go.etcd.io/bbolt, internal/common
 	boltPage    = 4096
 	sqliteMagic = "SQLite format 3\x00" // sqlite.org/fileformat2.html
@@ -32,7 +26,7 @@ type damage struct {
 // lookForDamage reads the first bytes of each database in the engine's directory. One that is not there is not damaged.
 func lookForDamage(root string) damage {
 	var d damage
-	for _, name := range boltFiles {
+	for _, name := range []string{"cache.db", "worker/metadata_v2.db", "worker/containerdmeta.db", "worker/snapshots/metadata.db"} {
 		d.bolt = d.bolt || !headed(filepath.Join(root, name), 2*boltPage, isBolt)
 	}
 	d.sqlite = !headed(filepath.Join(root, sqliteFile), len(sqliteMagic), func(head []byte) bool { return bytes.HasPrefix(head, []byte(sqliteMagic)) })
@@ -48,7 +42,8 @@ func headed(path string, size int, well func(head []byte) bool) bool {
 	defer file.Close()
 	head := make([]byte, size)
 	n, err := io.ReadFull(file, head)
-	return well(head[:n]) || (err != nil && err != io.EOF && err != io.ErrUnexpectedEOF)
+	short := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return well(head[:n]) || (err != nil && !short)
 }
 
 // isBolt: one of the two meta pages is enough.
@@ -62,10 +57,10 @@ func isBolt(head []byte) bool {
 	return false
 }
 
-// dropSQLite removes the database that the engine can make anew.
+// dropSQLite removes the database that the engine can make anew, and what goes with it: beside a new one that is harmful.
 func dropSQLite(root string) error {
-	for _, end := range sqliteCompanions {
-		if err := os.Remove(filepath.Join(root, sqliteFile+end)); err != nil && !os.IsNotExist(err) {
+	for _, end := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.Remove(filepath.Join(root, sqliteFile+end)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

@@ -114,12 +114,9 @@ func namespacesFix(err error) string {
 	return "in a container: start it with --privileged"
 }
 
-// roomyPlaces are directories that a cache may be kept in when the usual one will not do.
-var roomyPlaces = []string{"/var/cache/slipway", "/var/tmp/slipway", "/srv/slipway", "/tmp/slipway"}
-
 // elsewhere names a directory of this machine that would do as the cache.
 func (m machine) elsewhere(error) string {
-	for _, dir := range roomyPlaces {
+	for _, dir := range []string{"/var/cache/slipway", "/var/tmp/slipway", "/srv/slipway", "/tmp/slipway"} {
 		have, err := m.space(dir)
 		if err == nil && have >= firstBuildSpace && m.writable(dir) == nil && (m.privileged() != nil || m.overlay(dir) == nil) {
 			return "export SLIPWAY_CACHE=" + dir

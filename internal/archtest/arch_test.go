@@ -29,6 +29,7 @@ var layers = [][]string{
 	{"internal/command"},
 	{"ci/ship"},
 	{"ci/engine", "ci/pipelines", "ci/rootfs"},
+	{"ci/oci/registry"},
 	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/oci/tag", "ci/debian", "ci/report/render"},
 	{"ci/pipelines/inbox/capacity"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
@@ -55,8 +56,8 @@ var standardOnly = map[string]string{
 
 // homes says where a third-party library may be imported, so that it can be replaced in one place.
 var homes = map[string][]string{
-	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench"},
-	"github.com/google/go-containerregistry": {"ci/oci", "ci/rootfs", "ci/ship"},
+	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom"},
+	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship"},
 	"github.com/klauspost/compress":          {"ci/oci"},
 	"github.com/goccy/go-yaml":               {"ci/project"},
 	"github.com/spf13/cobra":                 {"internal/command"},
@@ -66,7 +67,7 @@ var homes = map[string][]string{
 	"github.com/mattn/go-runewidth":          {"ci/report/render"},
 	"golang.org/x/sys":                       {"ci/engine/embedded", "ci/oci"},
 	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded"},
-	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci"},
+	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry"},
 	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship"},
 	"github.com/santhosh-tekuri/jsonschema":  {}, // only tests validate with it
 }

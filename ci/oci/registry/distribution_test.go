@@ -52,7 +52,7 @@ func distribution(t *testing.T) (address string) {
 func TestDistribution(t *testing.T) {
 	address := distribution(t)
 	plain := map[string]Host{address: {PlainHTTP: true}}
-	client, err := New(Options{Hosts: plain, Settle: 100 * time.Millisecond, OnRetry: func(r Retry) { t.Error(r) }})
+	client, err := New(Options{Hosts: plain, Settle: 4 * time.Second, OnRetry: func(r Retry) { t.Error(r) }})
 	require.NoError(t, err)
 	defer client.Close()
 	image := twoImages(t, 1, 1<<21)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
@@ -83,6 +84,7 @@ func survives(t *testing.T, at int, after, api bool) bool {
 	address := strings.TrimPrefix(server.URL, "https://")
 	old, fresh := imageOf(t, 1, 100, 1), imageOf(t, 2, 100, 1)
 	require.NoError(t, killable(t, address, authority, old))
+	k.world.forget()
 	child := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
 	child.Env = append(os.Environ(), killedAt+"="+address+" "+authority)
 	k.mu.Lock()
@@ -103,13 +105,14 @@ func survives(t *testing.T, at int, after, api bool) bool {
 	require.NoError(t, killable(t, address, authority, fresh))
 	assert.Equal(t, want, k.world.digest("latest"))
 	k.world.complete(t, "latest")
+	assert.Equal(t, 2, k.world.count("PUT", "/blobs/"), "both together send the new layer and configuration once")
 	return over
 }
 
 // killable pushes an image with something about it.
 func killable(t *testing.T, address, authority string, image v1.Image) error {
 	t.Helper()
-	client, err := New(Options{Hosts: map[string]Host{address: {CAFile: authority}}, Jobs: 1, Settle: 100 * time.Millisecond})
+	client, err := New(Options{Hosts: map[string]Host{address: {CAFile: authority}}, Jobs: 1, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 	require.NoError(t, err)
 	defer client.Close()
 	root := descriptorOf(t, image)

@@ -57,7 +57,8 @@ type Options struct {
 	OnRetry    func(Retry)
 
 	// Transport makes the connections. It is copied. Left out: one like that
-	// of net/http, which notices dead connections.
+	// of net/http, with the proxies of the environment, which notices dead
+	// connections.
 	Transport *http.Transport
 	// Now, Wait and Random are the clock and the dice. Random gives a number
 	// from 0 up to 1.

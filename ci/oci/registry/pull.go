@@ -100,8 +100,8 @@ func (s *session) current(ctx context.Context, reference string) (fetched, error
 	if err != nil || a.status == http.StatusNotFound {
 		return fetched{}, err
 	}
-	kind := types.MediaType(a.header.Get("Content-Type"))
-	return fetched{v1.Descriptor{MediaType: kind, Size: int64(len(a.body)), Digest: hashOf(a.body)}, a.body}, nil
+	kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+	return fetched{v1.Descriptor{MediaType: types.MediaType(kind), Size: int64(len(a.body)), Digest: hashOf(a.body)}, a.body}, nil
 }
 
 // isWanted compares what came with the digest that was asked for.

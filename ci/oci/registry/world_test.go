@@ -64,7 +64,7 @@ func newWorld(t *testing.T, options ...registry.Option) *world {
 	w.server.Listener = w.listen
 	w.server.Config.ErrorLog = quiet
 	w.server.StartTLS()
-	t.Cleanup(w.server.Close)
+	t.Cleanup(func() { w.listen.cut(); w.server.Close() })
 	return w
 }
 
@@ -147,7 +147,7 @@ func (w *world) client(options Options) *Client {
 	}
 	client, err := New(options)
 	require.NoError(w.t, err)
-	w.t.Cleanup(client.Close)
+	w.t.Cleanup(func() { w.listen.cut(); client.Close() })
 	return client
 }
 
@@ -195,6 +195,20 @@ type memoryListener struct {
 	connections chan net.Conn
 	once        sync.Once
 	closed      chan struct{}
+
+	mu   sync.Mutex
+	made []net.Conn
+}
+
+// cut ends all connections without a word. The farewell of TLS waits for the
+// other side, with locks held that other goroutines wait for: in the time of
+// testing/synctest, nobody would ever move again.
+func (l *memoryListener) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, connection := range l.made {
+		connection.Close()
+	}
 }
 
 func newMemoryListener() *memoryListener {
@@ -219,6 +233,9 @@ func (l *memoryListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127,
 
 func (l *memoryListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
+	l.mu.Lock()
+	l.made = append(l.made, ours, theirs)
+	l.mu.Unlock()
 	select {
 	case l.connections <- theirs:
 		return ours, nil

@@ -31,7 +31,6 @@ var layers = [][]string{
 	{"ci/engine", "ci/pipelines", "ci/rootfs"},
 	{"ci/oci/registry"},
 	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/oci/tag", "ci/debian", "ci/report/render"},
-	{"ci/pipelines/inbox/capacity"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
 	{"ci/project"},
 	{"ci/report", "ci/target", "internal/hosttest"},

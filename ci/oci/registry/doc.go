@@ -36,5 +36,5 @@
 //   - No secret is in an error or an event.
 //
 // The types are those of go-containerregistry; its own requests and retries are
-// not used (docs/adr/0012-push.md).
+// not used (docs/adr/0013-push.md).
 package registry

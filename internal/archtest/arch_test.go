@@ -55,7 +55,7 @@ var standardOnly = map[string]string{
 
 // homes says where a third-party library may be imported, so that it can be replaced in one place.
 var homes = map[string][]string{
-	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom"},
+	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench"},
 	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship"},
 	"github.com/klauspost/compress":          {"ci/oci"},
 	"github.com/goccy/go-yaml":               {"ci/project"},

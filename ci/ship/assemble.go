@@ -30,8 +30,11 @@ type assembly struct {
 
 // assemble builds the binaries and puts archives and images together from them, in the staging directory.
 func (a *assembly) assemble(ctx context.Context) (err error) {
-	if a.built, err = a.run.stages.Build(ctx); err != nil || a.built.Failed || len(a.built.Binaries) == 0 {
+	if a.built, err = a.run.stages.Build(ctx); err != nil || a.built.Failed {
 		return err
+	}
+	if len(a.built.Binaries) == 0 {
+		return a.nothing()
 	}
 	verb := a.run.verb
 	group, ctx := errgroup.WithContext(ctx)
@@ -46,6 +49,16 @@ func (a *assembly) assemble(ctx context.Context) (err error) {
 		group.Go(func() error { return a.images(ctx) })
 	}
 	return group.Wait()
+}
+
+// nothing ends a run in which no target could be built, as with a dependency that needs cgo. The steps have said why.
+func (a *assembly) nothing() error {
+	const text = "no program was built: none of the default targets can be"
+	if a.run.verb == Ship {
+		a.run.report.Warn(text)
+		return nil
+	}
+	return &UsageError{text + "; name the app in slipway.yaml with targets and build that fit"}
 }
 
 func (a *assembly) pack(ctx context.Context) (err error) {

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"dagger.io/dagger"
@@ -77,6 +78,20 @@ func TestAShapeThatIsRed(t *testing.T) {
 	for title := range builds {
 		assert.NotContains(t, title, "gen")
 	}
+}
+
+// A program of which no target can be built is said, not passed over.
+func TestNothingCanBeBuilt(t *testing.T) {
+	needsEngine(t)
+	m := newModule(t, "shapes/cgo-vendored", nil)
+	shipped := m.ships(ship.Ship)
+	assert.Contains(t, strings.Join(shipped.Warnings, "\n"), "no program was built")
+	assert.Empty(t, shipped.Artifacts)
+
+	built, err := m.run(t.Context(), ship.Build, m.options(), nil)
+	require.Error(t, err)
+	assert.Equal(t, ship.ExitUsage, built.ExitCode)
+	assert.Contains(t, err.Error(), "name the app in slipway.yaml")
 }
 
 // A failing step before the build ends the run with a card, and nothing is built.

@@ -62,7 +62,7 @@ func Died(err error) bool {
 		return true
 	}
 	text := err.Error()
-	for _, sign := range []string{"unexpected EOF", "connection refused", "connection reset by peer", "error reading from server: EOF", "transport is closing", "client is closing", "use of closed network connection"} {
+	for _, sign := range []string{"unexpected EOF", "connection refused", "connection reset by peer", "error reading from server: EOF", "transport is closing", "client is closing", "use of closed network connection", "client connection force closed", "returned error 502"} {
 		if strings.Contains(text, sign) {
 			return true
 		}

@@ -51,10 +51,18 @@ func newSmallDisk(t *testing.T, size string) smallDisk {
 	}
 	t.Cleanup(func() {
 		assert.NoError(t, embedded.Stop(context.Background(), embedded.Options{Cache: d.dir}))
-		d.sh("umount %s", d.dir)
+		d.unmount()
 	})
 	d.sh("mkdir -p %[1]s/engine && ln -s %[2]s/engine/layers %[1]s/engine/layers && ln -s %[2]s/rootfs %[1]s/rootfs", d.dir, users)
 	return d
+}
+
+// unmount waits until the kernel lets go of the disk: what the stopped engine and its session had open is closed soon after them.
+func (d smallDisk) unmount() {
+	d.t.Helper()
+	if !assert.Eventually(d.t, func() bool { return exec.Command("umount", d.dir).Run() == nil }, 30*time.Second, 200*time.Millisecond) {
+		d.sh("umount -l %s", d.dir)
+	}
 }
 
 func (d smallDisk) sh(format string, args ...any) {

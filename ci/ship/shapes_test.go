@@ -74,7 +74,7 @@ func TestAShapeThatIsRed(t *testing.T) {
 	}
 	assert.Subset(t, names, []string{"TestOne", "TestPanics"})
 	builds := steps(run, "build")
-	assert.Len(t, builds, 2, "%v", builds)
+	assert.Len(t, builds, 3, "inputs and two programs: %v", builds)
 	for title := range builds {
 		assert.NotContains(t, title, "gen")
 	}

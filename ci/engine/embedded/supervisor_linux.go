@@ -20,9 +20,11 @@ import (
 
 const (
 	startPatience = 2 * time.Minute // a cache that is checked or reset takes its time
-	stopPatience  = 6 * time.Minute // the engine gives itself five to sync its databases
-	previousEnds  = 30 * time.Second
-	idleCheck     = 5 * time.Second
+	// reportPatience is how long a supervisor may say nothing: it has startPatience itself, after the last engine has ended.
+	reportPatience = startPatience + previousEnds + 30*time.Second
+	stopPatience   = 6 * time.Minute // the engine gives itself five to sync its databases
+	previousEnds   = 30 * time.Second
+	idleCheck      = 5 * time.Second
 )
 
 // supervisor owns one engine. Its life is the engine's life.
@@ -329,6 +331,9 @@ func (s *supervisor) stopWhenIdle() {
 	}
 }
 
+// errSilentSupervisor says that a supervisor reported neither an engine nor an error.
+var errSilentSupervisor = errors.New("its supervisor was silent for too long, and was ended; try again")
+
 // spawnSupervisor starts a detached supervisor and waits until it reports.
 func spawnSupervisor(ctx context.Context, opts Options, l launch) error {
 	self, err := opts.self()
@@ -351,7 +356,13 @@ func spawnSupervisor(ctx context.Context, opts Options, l launch) error {
 		return err
 	}
 	go func() { _ = cmd.Wait() }() // it outlives us as a rule; if not, it must not stay as a zombie
-	return awaitReport(ctx, reader, opts.layout().log())
+	heard, cancel := context.WithTimeoutCause(ctx, reportPatience, errSilentSupervisor)
+	defer cancel()
+	err = awaitReport(heard, reader, opts.layout().log())
+	if errors.Is(err, errSilentSupervisor) {
+		_ = cmd.process.Kill() // it holds the lock that the next one needs, and its children end with it
+	}
+	return err
 }
 
 func supervisorCommand(self []string, l launch, log, reports *os.File) (*detached, error) {

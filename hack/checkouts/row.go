@@ -45,6 +45,9 @@ func (o outcome) shape() string {
 	if modules == 1 && tests != "" {
 		words = append(words, tests)
 	}
+	if o.want != nil {
+		return escape(o.want.shape + " (" + strings.Join(words, ", ") + ")")
+	}
 	return escape(strings.Join(words, ", "))
 }
 

@@ -42,12 +42,12 @@ func ownCache(t *testing.T) string {
 	require.NoError(t, os.MkdirAll(filepath.Join(users, "rootfs"), 0o755))
 	require.NoError(t, os.Symlink(filepath.Join(users, "engine", "layers"), filepath.Join(cache, "engine", "layers")))
 	require.NoError(t, os.Symlink(filepath.Join(users, "rootfs"), filepath.Join(cache, "rootfs")))
+	t.Setenv("SLIPWAY_CACHE", cache) // before the cleanup, which must still see it
 	t.Cleanup(func() {
 		out, err := exec.Command("slipway", "engine", "stop").CombinedOutput()
 		assert.NoError(t, err, string(out))
 		assert.NoError(t, os.RemoveAll(cache))
 	})
-	t.Setenv("SLIPWAY_CACHE", cache)
 	startEngine(t)
 	return cache
 }

@@ -58,8 +58,6 @@ func contentOf(root Root) (*content, error) {
 	return c, nil
 }
 
-func (c *content) root() document { return c.documents[len(c.documents)-1] }
-
 // size is the number of all bytes.
 func (c *content) size() int64 {
 	var size int64

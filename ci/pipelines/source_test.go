@@ -7,12 +7,12 @@ import (
 )
 
 func TestExcluded(t *testing.T) {
-	assert.Contains(t, Excluded("/work/app", "/work/app/dist"), "dist")
-	assert.Contains(t, Excluded("/work/app", "/work/app/out/to[1]"), `out/to\[1\]`, "a name is no pattern")
-	for _, dist := range []string{"/elsewhere", "/work/app", "/work/app2/dist"} {
-		assert.Equal(t, neverSource, Excluded("/work/app", dist), "a directory called dist is the project's own unless it is the output: %s", dist)
+	assert.Contains(t, Excluded("/src/app", "/src/app/dist"), "dist")
+	assert.Contains(t, Excluded("/src/app", "/src/app/out/to[1]"), `out/to\[1\]`, "a name is no pattern")
+	for _, dist := range []string{"/elsewhere", "/src/app", "/src/app2/dist"} {
+		assert.Equal(t, neverSource, Excluded("/src/app", dist), "a directory called dist is the project's own unless it is the output: %s", dist)
 	}
-	first := Excluded("/work/app", "/work/app/a")
-	_ = Excluded("/work/app", "/work/app/b")
+	first := Excluded("/src/app", "/src/app/a")
+	_ = Excluded("/src/app", "/src/app/b")
 	assert.Contains(t, first, "a", "each call has a list of its own")
 }

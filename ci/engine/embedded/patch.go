@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,7 +48,7 @@ func (g goCommand) patchModule(ctx context.Context, work, module string, patches
 		return fmt.Errorf("read output of go mod download: %w", err)
 	}
 	const copied = "patched"
-	if err := copyTree(filepath.Join(work, copied), found.Dir); err != nil {
+	if err := os.CopyFS(filepath.Join(work, copied), os.DirFS(found.Dir)); err != nil {
 		return fmt.Errorf("copy %s: %w", module, err)
 	}
 	for _, p := range patches {
@@ -59,28 +58,4 @@ func (g goCommand) patchModule(ctx context.Context, work, module string, patches
 	}
 	_, err = g.run(ctx, work, g.env, "mod", "edit", "-replace="+module+"=./"+copied)
 	return err
-}
-
-// copyTree copies the regular files below a directory, so that they can be changed.
-func copyTree(to, from string) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			return os.MkdirAll(filepath.Join(to, rel), 0o755)
-		}
-		if !entry.Type().IsRegular() {
-			return nil
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(to, rel), content, 0o644)
-	})
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/slipway-ci/slipway/ci/pipelines/inbox/capacity"
 )
 
 const (
@@ -157,7 +159,7 @@ func run(ctx context.Context, options runOptions, sinks *sinks, root fsReader) (
 	outcome.Command, outcome.TimedOut = options.command, timedOut.Load()
 	outcome.OOM = !outcome.TimedOut && outOfMemory(before, readMemory(root), outcome)
 	if outcome.OOM {
-		outcome.Limit = memoryLimit(root)
+		outcome.Limit, _ = capacity.Memory(root)
 	}
 	return outcome, nil
 }

@@ -204,24 +204,3 @@ func TestReadMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, readMemory(c.files)) })
 	}
 }
-
-func TestMemoryLimit(t *testing.T) {
-	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
-	machine := file("MemTotal:       2097152 kB\nMemFree:  5 kB\n")
-	cases := map[string]struct {
-		root fstest.MapFS
-		want int64
-	}{
-		"nothing is known": {fstest.MapFS{}, 0},
-		"the machine":      {fstest.MapFS{"proc/meminfo": machine, "sys/fs/cgroup/memory.max": file("max\n")}, 2 << 30},
-		"version 2":        {fstest.MapFS{"proc/meminfo": machine, "sys/fs/cgroup/memory.max": file("67108864\n")}, 64 << 20},
-		"version 1": {fstest.MapFS{
-			"proc/meminfo": machine,
-			"sys/fs/cgroup/memory/memory.limit_in_bytes": file("9223372036854771712\n"),
-			"sys/fs/cgroup/memory/memory.stat":           file("cache 1\nhierarchical_memory_limit 134217728\n"),
-		}, 128 << 20},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, memoryLimit(c.root)) })
-	}
-}

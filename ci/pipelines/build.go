@@ -101,34 +101,31 @@ func (s Stages) sources(ctx context.Context, stage *report.StageRecorder) ([]inp
 	}
 	lists := answer.Queries
 	step.Progress("sending what is not there yet")
-	before, _ := s.sent()
 	parts, files := make([]*dagger.Directory, len(lists)), map[string]bool{}
-	group, groupCtx := errgroup.WithContext(ctx)
-	for i, list := range lists {
+	for _, list := range lists {
 		for _, name := range list.Files {
 			files[name] = true
 		}
-		group.Go(func() (err error) {
-			parts[i], err = s.part(Literals(list.Files)).Sync(groupCtx)
-			return explain(err)
-		})
 	}
-	if err := group.Wait(); err != nil {
+	sent, err := s.sending(func() error {
+		group, ctx := errgroup.WithContext(ctx)
+		for i, list := range lists {
+			group.Go(func() (err error) {
+				parts[i], err = s.part(Literals(list.Files)).Sync(ctx)
+				return explain(err)
+			})
+		}
+		return group.Wait()
+	})
+	if err != nil {
 		return nil, nil, s.engineFailure(step, "send the sources", err)
 	}
 	summary := plural(len(files), "file", "files")
-	if after, known := s.sent(); known {
-		summary += fmt.Sprintf("; %.1f MB sent to the engine", float64(after-before)/1e6)
+	if sent.Known {
+		summary += "; " + sent.String()
 	}
 	step.Done(answer.result(s.Started, summary))
 	return lists, parts, nil
-}
-
-func (s Stages) sent() (int64, bool) {
-	if s.Sent == nil {
-		return 0, false
-	}
-	return s.Sent()
 }
 
 // buildJob is one app for one target.

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"dagger.io/dagger"
@@ -22,9 +23,35 @@ func Excluded(root, dist string) []string {
 }
 
 // Upload sends the project to the engine. What it has of an earlier run is not sent again.
-func (s Stages) Upload(ctx context.Context) error {
-	_, err := s.made.source().Sync(ctx)
-	return explain(err)
+func (s Stages) Upload(ctx context.Context) (Sent, error) {
+	return s.sending(func() error {
+		_, err := s.made.source().Sync(ctx)
+		return explain(err)
+	})
+}
+
+// Sent is how much went to the engine while something was sent.
+type Sent struct {
+	Bytes int64
+	Known bool
+}
+
+func (s Sent) String() string {
+	if !s.Known {
+		return "the engine has it"
+	}
+	return fmt.Sprintf("%.1f MB sent to the engine", float64(s.Bytes)/1e6)
+}
+
+// sending sends something and counts what the session writes meanwhile.
+func (s Stages) sending(send func() error) (Sent, error) {
+	if s.Sent == nil {
+		return Sent{}, send()
+	}
+	before, _ := s.Sent()
+	err := send()
+	after, known := s.Sent()
+	return Sent{Bytes: after - before, Known: known}, err
 }
 
 // Workshop is a container in which the project can be worked on: the toolchain, the caches of the go command, the machine's

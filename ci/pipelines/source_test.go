@@ -16,3 +16,9 @@ func TestExcluded(t *testing.T) {
 	_ = Excluded("/src/app", "/src/app/b")
 	assert.Contains(t, first, "a", "each call has a list of its own")
 }
+
+func TestSentSummary(t *testing.T) {
+	assert.Equal(t, "12.3 MB sent to the engine", Sent{12_345_678, true}.String())
+	assert.Equal(t, "0.0 MB sent to the engine", Sent{0, true}.String())
+	assert.NotContains(t, Sent{5, false}.String(), "MB", "what is not known is not said")
+}

@@ -30,10 +30,12 @@ func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelin
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.openEngine(groupCtx, stage) })
-	group.Go(func() error {
-		r.found, config.Exclude = r.survey(groupCtx, config.Exclude)
-		return nil
-	})
+	if r.sendsAll() {
+		group.Go(func() error {
+			r.found, config.Exclude = r.survey(groupCtx, config.Exclude)
+			return nil
+		})
+	}
 	group.Go(func() (err error) {
 		config.Toolchain, err = r.rootfs(groupCtx, stage, "Go "+r.project.Go.Version, func(ctx context.Context, o rootfs.Options) (string, error) {
 			return rootfs.Toolchain(ctx, o, r.project.Go.Version, hostArch())

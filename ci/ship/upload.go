@@ -33,10 +33,15 @@ func (r *run) survey(ctx context.Context, exclude []string) (project.Survey, []s
 	return found, append(slices.Clone(exclude), pipelines.Literals(append(found.Special, found.Locked...))...)
 }
 
-// upload sends the sources to the engine, and says how much that was. A run that only builds sends no more than the programs
-// are made of, later, when it knows what that is.
+// sendsAll tells whether the engine gets the whole project. A run that only builds sends no more than the programs are made
+// of, later, when it knows what that is.
+func (r *run) sendsAll() bool {
+	return r.verb == Verify || r.verb == Ship || r.options.Change != nil
+}
+
+// upload sends the sources to the engine, and says how much that was.
 func (r *run) upload(ctx context.Context, stage *report.StageRecorder, found project.Survey) error {
-	if r.verb != Verify && r.verb != Ship && r.options.Change == nil {
+	if !r.sendsAll() {
 		return nil
 	}
 	step := stage.Step("sources")
@@ -44,8 +49,7 @@ func (r *run) upload(ctx context.Context, stage *report.StageRecorder, found pro
 		r.report.Note("the sources are large: " + largest(found))
 	}
 	step.Progress(strings.TrimSuffix(sourceSummary(found), "; "))
-	before, _ := r.session.Sent()
-	err := r.stages.Upload(ctx)
+	sent, err := r.stages.Upload(ctx)
 	var broken *pipelines.CommandError
 	switch {
 	case errors.As(err, &broken) && r.options.Change != nil:
@@ -55,8 +59,7 @@ func (r *run) upload(ctx context.Context, stage *report.StageRecorder, found pro
 		step.Cancel()
 		return fmt.Errorf("send the sources to the engine: %w", err)
 	}
-	after, known := r.session.Sent()
-	step.Done(report.Result{Summary: sourceSummary(found) + sentSummary(after-before, known)})
+	step.Done(report.Result{Summary: sourceSummary(found) + sent.String()})
 	return nil
 }
 
@@ -94,14 +97,6 @@ func sourceSummary(s project.Survey) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text + "; "
-}
-
-// sentSummary says how much of it really went there.
-func sentSummary(bytes int64, known bool) string {
-	if !known {
-		return "the engine has it"
-	}
-	return size(bytes) + " sent to the engine"
 }
 
 // size is an amount of data, as it is shown.

@@ -9,12 +9,6 @@ import (
 	"github.com/slipway-ci/slipway/ci/project"
 )
 
-func TestSentSummary(t *testing.T) {
-	assert.Equal(t, "12.3 MB sent to the engine", sentSummary(12_345_678, true))
-	assert.Equal(t, "0.0 MB sent to the engine", sentSummary(0, true))
-	assert.NotContains(t, sentSummary(5, false), "MB", "what is not known is not said")
-}
-
 func TestSourceSummary(t *testing.T) {
 	found := project.Survey{Files: 1, Bytes: 2_500_000, Left: []string{".git", "dist", "web/node_modules", "x/.git", "y/.git"}}
 	assert.Equal(t, "1 file, 2.5 MB without .git, dist, web/node_modules and 2 more; ", sourceSummary(found))

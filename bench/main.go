@@ -58,17 +58,21 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	defer b.close()
 	text, err := b.measure(ctx)
-	if err != nil {
+	if text == "" {
 		return err
 	}
-	if o.out == "-" {
-		_, err = io.WriteString(stdout, text)
+	return errors.Join(err, b.write(text, stdout)) // what was measured before an error took long enough
+}
+
+func (b *bench) write(text string, stdout io.Writer) error {
+	if b.out == "-" {
+		_, err := io.WriteString(stdout, text)
 		return err
 	}
-	if err := os.WriteFile(o.out, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(b.out, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}
-	b.say("wrote %s", o.out)
+	b.say("wrote %s", b.out)
 	return nil
 }
 

@@ -81,7 +81,7 @@ func CheckReader(r io.ReaderAt, name string, want Want) (Info, error) {
 	info.Format, info.Machine, info.Static = image.format, image.machine, image.static
 	found := mismatches{path: name}
 	found.checkHeader(image, want)
-	if image.format != formatWasm { // buildinfo cannot read WebAssembly
+	if image.tells(r) {
 		found.readBuildInfo(r, &info, want)
 	}
 	return info, errors.Join(found.errs...)
@@ -137,6 +137,15 @@ func canBeStatic(t target.Target) bool {
 		return true
 	}
 	return false
+}
+
+// tells says whether a binary's build information can be read: not in WebAssembly, and not in XCOFF without symbols.
+func (i image) tells(r io.ReaderAt) bool {
+	if i.format == formatXCOFF {
+		_, err := buildinfo.Read(r)
+		return err == nil
+	}
+	return i.format != formatWasm
 }
 
 func (m *mismatches) readBuildInfo(r io.ReaderAt, info *Info, want Want) {

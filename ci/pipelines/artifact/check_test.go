@@ -47,6 +47,8 @@ func TestCheckAcceptsWhatGoBuilds(t *testing.T) {
 		"darwin/arm64":  {Format: formatMachO, Machine: "arm64"},
 		"windows/amd64": {Format: formatPE, Machine: "amd64"},
 		"wasip1/wasm":   {Format: formatWasm, Machine: "wasm"},
+		"aix/ppc64":     {Format: formatXCOFF, Machine: "ppc64"},
+		"plan9/386":     {Format: formatPlan9, Machine: "386"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := build(t, name)
@@ -57,7 +59,7 @@ func TestCheckAcceptsWhatGoBuilds(t *testing.T) {
 			stat, err := os.Stat(path)
 			require.NoError(t, err)
 			assert.Equal(t, stat.Size(), info.Size)
-			if info.Format != formatWasm {
+			if info.Format != formatWasm && info.Format != formatXCOFF { // they cannot tell
 				assert.Equal(t, "example.com/tiny", info.Module)
 				assert.Equal(t, "example.com/tiny", info.Package)
 				assert.Equal(t, "0", info.Settings["CGO_ENABLED"])

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"dagger.io/dagger"
 	"golang.org/x/sync/errgroup"
@@ -207,17 +208,23 @@ func (s Stages) buildFailure(ctx context.Context, job *buildJob, o outcome) repo
 // checkBinaries holds every binary against what it must be; what it is not fails the stage.
 func checkBinaries(stage *report.StageRecorder, p project.Project, out string, built []Binary) []Binary {
 	checked := slices.Clone(built) // others read what was built at the same time
+	wrong := make([]error, len(checked))
+	var all sync.WaitGroup
 	for i, b := range checked {
 		want := artifact.Want{Target: b.Target, Link: b.App.Build.Link, CGO: b.App.Build.CGO, GoVersion: p.Go.Version}
-		info, err := artifact.Check(filepath.Join(out, filepath.FromSlash(b.Path)), want)
-		if err != nil {
-			stage.Fail(report.Failure{
-				Title: "the binary for " + b.Target.String() + " is not what it must be", Tail: strings.Split(err.Error(), "\n"),
-				Next: "see build.link and build.cgo of " + b.App.Name + " in slipway.yaml",
-			})
+		all.Go(func() {
+			checked[i].Info, wrong[i] = artifact.Check(filepath.Join(out, filepath.FromSlash(b.Path)), want)
+		})
+	}
+	all.Wait()
+	for i, b := range checked {
+		if wrong[i] == nil {
 			continue
 		}
-		checked[i].Info = info
+		stage.Fail(report.Failure{
+			Title: "the binary for " + b.Target.String() + " is not what it must be", Tail: strings.Split(wrong[i].Error(), "\n"),
+			Next: "see build.link and build.cgo of " + b.App.Name + " in slipway.yaml",
+		})
 	}
 	return checked
 }

@@ -32,6 +32,7 @@ type Config struct {
 	Exclude    []string                         // patterns of what is left out of the project's directory ([Excluded])
 	Sent       func() (bytes int64, known bool) // what the session has sent so far; nil: not known
 	Scratch    string                           // directory of the run's own, for what is written to be sent to the engine
+	Publishing bool                             // what is verified is published then: reachable vulnerabilities fail
 	Change     Change                           // what is done to the sources before anything reads them; nil: nothing
 }
 

@@ -246,7 +246,7 @@ func (v verifier) vulnerabilities(ctx context.Context, m project.Module) error {
 	step := v.step(name, m)
 	db := v.VulnDB()
 	if db.Modified == "" {
-		step.Done(report.Result{Status: report.NotChecked, Summary: db.Why})
+		v.vulnerabilitiesUnknown(step, db.Why)
 		return nil
 	}
 	argv := []string{"govulncheck", "-json", "-db", db.URL, "./..."}
@@ -264,7 +264,7 @@ func (v verifier) vulnerabilities(ctx context.Context, m project.Module) error {
 func (v verifier) judgeVulnerabilities(ctx context.Context, step *report.StepRecorder, m project.Module, o outcome) error {
 	if !o.ok() {
 		failure := o.failure(ctx, "")
-		step.Done(report.Result{Status: report.NotChecked, Summary: "govulncheck could not run: " + lastOf(failure.Tail)})
+		v.vulnerabilitiesUnknown(step, "govulncheck could not run: "+lastOf(failure.Tail))
 		return nil
 	}
 	output, err := o.stdout(ctx)
@@ -282,13 +282,25 @@ func (v verifier) judgeVulnerabilities(ctx context.Context, step *report.StepRec
 		return nil
 	}
 	title := strconv.Itoa(len(found)) + " reachable vulnerabilities"
-	if !v.Project.Verify.Strict {
+	if !v.Project.Verify.Strict && !v.Publishing {
 		result.Status, result.Summary, result.Findings = report.Warned, title, found
 		step.Done(result)
 		return nil
 	}
 	step.Fail(report.Failure{Title: title, Findings: found, Command: o.Command, Next: "raise the modules above, or list an id under verify.vuln.ignore with a reason and an end", Reproduce: reproduce(m, []string{"govulncheck", "./..."})})
 	return nil
+}
+
+// vulnerabilitiesUnknown ends a step that could not look. Only a strict project that is about to be published insists on it.
+func (v verifier) vulnerabilitiesUnknown(step *report.StepRecorder, why string) {
+	if !v.Publishing || !v.Project.Verify.Strict {
+		step.Done(report.Result{Status: report.NotChecked, Summary: why})
+		return
+	}
+	step.Fail(report.Failure{
+		Title: "nobody knows whether there are reachable vulnerabilities", Cause: why,
+		Next: "make the database reachable (GOVULNDB names another one), or publish without verify.strict",
+	})
 }
 
 // test runs the tests of a module.

@@ -7,10 +7,26 @@ package project
 // Schema is made of nothing else.
 
 type config struct {
-	Version int          `yaml:"version" rule:"version" need:"yes" doc:"Format of this file. Always 1, and the first key."`
-	Go      goConfig     `yaml:"go" doc:"The Go that builds and tests."`
-	Verify  verifyConfig `yaml:"verify" doc:"What must hold before anything is shipped."`
-	Apps    []appConfig  `yaml:"apps" some:"yes" doc:"The programs to ship. Left out: every package main that is found."`
+	Version int           `yaml:"version" rule:"version" need:"yes" doc:"Format of this file. Always 1, and the first key."`
+	Go      goConfig      `yaml:"go" doc:"The Go that builds and tests."`
+	Verify  verifyConfig  `yaml:"verify" doc:"What must hold before anything is shipped."`
+	Apps    []appConfig   `yaml:"apps" some:"yes" doc:"The programs to ship. Left out: every package main that is found."`
+	Publish publishConfig `yaml:"publish" doc:"How publish talks to registries, and what it signs with."`
+}
+
+type publishConfig struct {
+	Registries map[string]registryConfig `yaml:"registries" keys:"host" doc:"Registries, as host or host:port, that are not reached over TLS with certificates that the system trusts."`
+	Sign       signConfig                `yaml:"sign" doc:"What signs images and what is said about them. Left out: nothing is signed."`
+}
+
+type registryConfig struct {
+	HTTP bool   `yaml:"http" doc:"Talk without TLS: everyone in between can read and change what is pushed."`
+	CA   string `yaml:"ca" rule:"place" doc:"File of certificates, as PEM, of further authorities."`
+}
+
+type signConfig struct {
+	Key      string `yaml:"key" rule:"secret" doc:"Where the private key is: env://NAME, file://PATH or cmd://COMMAND."`
+	Password string `yaml:"password" rule:"secret" doc:"Where the password of the key is, in the same way. Left out: the key has none."`
 }
 
 type goConfig struct {
@@ -62,6 +78,8 @@ type buildConfig struct {
 
 type imageConfig struct {
 	Repository string            `yaml:"repository" rule:"repository" doc:"Where to publish, as registry/name."`
+	Tags       []string          `yaml:"tags" rule:"tagTemplate" some:"yes" doc:"Tags, as templates. Left out: the version, major.minor of a release, and the commit."`
+	Latest     bool              `yaml:"latest" doc:"A release gets the tag latest too."`
 	Base       string            `yaml:"base" rule:"base" doc:"Base image. Left out: one that Slipway assembles."`
 	User       *int              `yaml:"user" rule:"user" doc:"User id that runs the program. Left out: 65532."`
 	Labels     map[string]string `yaml:"labels" rule:"noNUL" keys:"label" doc:"Further labels."`

@@ -64,7 +64,7 @@ func Load(ctx context.Context, opts Options) (Project, error) {
 // steps are in the order in which one needs what another found.
 func (l *loader) steps() []func(context.Context) error {
 	return []func(context.Context) error{
-		l.readConfig, l.walk, l.findModules, l.chooseGo, l.findApps, l.chooseVerify, l.readVersion, l.setVars,
+		l.readConfig, l.walk, l.findModules, l.chooseGo, l.findApps, l.chooseVerify, l.choosePublish, l.readVersion, l.setVars,
 	}
 }
 

@@ -253,7 +253,9 @@ func (l *loader) defaultTargets(app App) []target.Target {
 }
 
 func (l *loader) image(field string, c imageConfig, app App) Image {
-	image := Image{Enabled: hasLinux(app.Targets), Repository: c.Repository, Base: c.Base, User: DefaultUser, Labels: c.Labels}
+	image := Image{
+		Enabled: hasLinux(app.Targets), Repository: c.Repository, Tags: c.Tags, Latest: c.Latest, Base: c.Base, User: DefaultUser, Labels: c.Labels,
+	}
 	if c.User != nil {
 		image.User = *c.User
 	}
@@ -261,11 +263,12 @@ func (l *loader) image(field string, c imageConfig, app App) Image {
 		l.doc.blame(field+".user", "must be a user id of 0 or more", fmt.Sprintf("leave it out for %d", DefaultUser))
 	}
 	if l.doc.has(field+".repository") && !ruleOf("repository").allows(c.Repository) {
-		l.doc.blame(field+".repository", fmt.Sprintf("%q is no image repository", c.Repository), "write registry/name, in lower case and without tag or https://")
+		l.doc.blame(field+".repository", fmt.Sprintf("%q is no image repository", c.Repository), "write registry/name, such as registry.example.org/team/app: in lower case, without tag and https://")
 	}
 	if !ruleOf("base").allows(c.Base) {
 		l.doc.blame(field+".base", fmt.Sprintf("%q is no image", c.Base), "write registry/name@sha256:…")
 	}
+	l.checkTags(field+".tags", c.Tags)
 	for name, value := range c.Labels {
 		l.checkLabel(join(field+".labels", name), name, value)
 	}

@@ -43,6 +43,7 @@ type Project struct {
 	Modules   []Module  // what verify covers
 	Apps      []App     // what is built; none for a library
 	Verify    Verify
+	Publish   Publish
 	Version   Version
 	Source    Source
 	Reasons   []Reason // every inferred value with its reason, in reading order
@@ -89,9 +90,11 @@ type Build struct {
 
 // Image is the container image of an app.
 type Image struct {
-	Enabled    bool   // there is a linux target
-	Repository string // where publish pushes; "" when not said
-	Base       string // "" means the base that Slipway assembles itself
+	Enabled    bool     // there is a linux target
+	Repository string   // where publish pushes; "" when not said
+	Tags       []string // templates; none for the usual tags
+	Latest     bool     // a release gets the tag latest too
+	Base       string   // "" means the base that Slipway assembles itself
 	User       int
 	Labels     map[string]string
 }

@@ -13,18 +13,21 @@ import (
 // What values of slipway.yaml must look like. Validation and the JSON Schema
 // both read them here. The expressions mean the same to Go and to JavaScript.
 const (
-	namePattern       = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
-	goPattern         = `^1\.(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)|(rc|beta)[1-9][0-9]*)?$`
-	placePattern      = `^[^/\\\x00-\x1f][^\\\x00-\x1f]*$`
-	tagPattern        = `^[\p{L}\p{N}_.]+$`
-	variablePattern   = `^[A-Za-z_][A-Za-z0-9_]*$`
-	repositoryPattern = `^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`
-	basePattern       = `^[^\x00-\x20]*$`
-	healthPattern     = `^/[!-~]*$`
-	timePattern       = `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
-	filledPattern     = `\S`
-	labelPattern      = `^[^\x00-\x20\x7f=]+$`
-	noNULPattern      = `^[^\x00]*$`
+	namePattern        = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
+	goPattern          = `^1\.(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)|(rc|beta)[1-9][0-9]*)?$`
+	placePattern       = `^[^/\\\x00-\x1f][^\\\x00-\x1f]*$`
+	tagPattern         = `^[\p{L}\p{N}_.]+$`
+	variablePattern    = `^[A-Za-z_][A-Za-z0-9_]*$`
+	hostPattern        = `^[A-Za-z0-9]([A-Za-z0-9-]*\.[A-Za-z0-9.-]+(:[0-9]+)?|[A-Za-z0-9-]*:[0-9]+)$`
+	repositoryPattern  = `^[A-Za-z0-9]([A-Za-z0-9-]*\.[A-Za-z0-9.-]+(:[0-9]+)?|[A-Za-z0-9-]*:[0-9]+)/[a-z0-9]+([._/-]+[a-z0-9]+)*$`
+	secretPattern      = `^(env://[A-Za-z_][A-Za-z0-9_]*|(file|cmd)://[^\x00]*[^\x00\s][^\x00]*)$`
+	tagTemplatePattern = `^[^\x00-\x1f]+$`
+	basePattern        = `^[^\x00-\x20]*$`
+	healthPattern      = `^/[!-~]*$`
+	timePattern        = `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
+	filledPattern      = `\S`
+	labelPattern       = `^[^\x00-\x20\x7f=]+$`
+	noNULPattern       = `^[^\x00]*$`
 )
 
 // rule is what a value must be beyond its type.
@@ -60,6 +63,12 @@ func ruleOf(name string) rule {
 		return rule{length: maxVariableSize}
 	case "repository":
 		return rule{pattern: repositoryPattern}
+	case "host":
+		return rule{pattern: hostPattern}
+	case "secret":
+		return rule{pattern: secretPattern}
+	case "tagTemplate":
+		return rule{pattern: tagTemplatePattern}
 	case "base":
 		return rule{pattern: basePattern}
 	case "user":

@@ -62,6 +62,15 @@ func (r *Recorder) artifact(a Artifact) Artifact {
 	return a
 }
 
+func (r *Recorder) published(p Published) Published {
+	p.App, p.Repository, p.Digest, p.Signed = r.line(p.App), r.line(p.Repository), r.line(p.Digest), r.line(p.Signed)
+	p.Tags, p.Attached = r.lines(p.Tags), full(p.Attached)
+	for i, a := range p.Attached {
+		p.Attached[i] = Attached{Type: r.line(a.Type), Digest: r.line(a.Digest)}
+	}
+	return p
+}
+
 // maskRun treats what a run began with.
 func (r *Recorder) maskRun(run Run) Run {
 	for _, s := range []*string{
@@ -75,6 +84,9 @@ func (r *Recorder) maskRun(run Run) Run {
 	}
 	for i, a := range run.Artifacts {
 		run.Artifacts[i] = r.artifact(a)
+	}
+	for i, p := range run.Published {
+		run.Published[i] = r.published(p)
 	}
 	for i, f := range run.Failures {
 		run.Failures[i] = r.failure(f)

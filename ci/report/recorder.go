@@ -146,6 +146,15 @@ func (r *Recorder) Artifact(a Artifact) {
 	}
 }
 
+// Published adds an image that was pushed.
+func (r *Recorder) Published(p Published) {
+	r.enter()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.run.Published = append(r.run.Published, r.published(p))
+	}
+}
+
 // Restart forgets the stages so far, with what failed in them: the same work begins again. Who watches sees them canceled.
 func (r *Recorder) Restart() {
 	r.enter()

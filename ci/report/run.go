@@ -63,25 +63,26 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 // Run is the outcome of one run of the command: the content of
 // dist/reports/run.json. Its slices are never null in JSON.
 type Run struct {
-	Schema     int        `json:"schema"`
-	Slipway    string     `json:"slipway"` // version of the program
-	Project    string     `json:"project"`
-	Version    string     `json:"version"`
-	VersionWhy string     `json:"version_why"`
-	Commit     string     `json:"commit"`
-	Dirty      bool       `json:"dirty"`
-	Verb       string     `json:"verb"`
-	Dist       string     `json:"dist"` // as the user named it
-	Started    time.Time  `json:"started"`
-	Duration   Duration   `json:"duration_ms"`
-	Engine     Engine     `json:"engine"`
-	Parallel   Parallel   `json:"parallel"`
-	Inferred   []Fact     `json:"inferred"`
-	Stages     []Stage    `json:"stages"`
-	Artifacts  []Artifact `json:"artifacts"`
-	ExitCode   int        `json:"exit_code"`
-	Failures   []Failure  `json:"failures"`
-	Warnings   []string   `json:"warnings"`
+	Schema     int         `json:"schema"`
+	Slipway    string      `json:"slipway"` // version of the program
+	Project    string      `json:"project"`
+	Version    string      `json:"version"`
+	VersionWhy string      `json:"version_why"`
+	Commit     string      `json:"commit"`
+	Dirty      bool        `json:"dirty"`
+	Verb       string      `json:"verb"`
+	Dist       string      `json:"dist"` // as the user named it
+	Started    time.Time   `json:"started"`
+	Duration   Duration    `json:"duration_ms"`
+	Engine     Engine      `json:"engine"`
+	Parallel   Parallel    `json:"parallel"`
+	Inferred   []Fact      `json:"inferred"`
+	Stages     []Stage     `json:"stages"`
+	Artifacts  []Artifact  `json:"artifacts"`
+	Published  []Published `json:"published"`
+	ExitCode   int         `json:"exit_code"`
+	Failures   []Failure   `json:"failures"`
+	Warnings   []string    `json:"warnings"`
 }
 
 // Engine says which engine ran the stages, and why that one.
@@ -185,6 +186,26 @@ type Artifact struct {
 	Size   int64  `json:"size"`
 }
 
+// Published is an image that a registry has now, with its tags set.
+type Published struct {
+	App        string     `json:"app"`
+	Repository string     `json:"repository"`
+	Digest     string     `json:"digest"`
+	Tags       []string   `json:"tags"`
+	Attached   []Attached `json:"attached"`
+	Signed     string     `json:"signed"` // by what; "" when it is not signed
+	Sent       int64      `json:"sent_bytes"`
+}
+
+// Reference names the image by its digest, as every tool takes it.
+func (p Published) Reference() string { return p.Repository + "@" + p.Digest }
+
+// Attached is something about an image that the registry lists with it.
+type Attached struct {
+	Type   string `json:"type"`
+	Digest string `json:"digest"`
+}
+
 // MarshalJSON writes the run with its schema and with empty lists in place of
 // null.
 func (r Run) MarshalJSON() ([]byte, error) {
@@ -204,6 +225,10 @@ func (r Run) MarshalJSON() ([]byte, error) {
 func (r Run) clone() Run {
 	r.Inferred = full(r.Inferred)
 	r.Artifacts = full(r.Artifacts)
+	r.Published = full(r.Published)
+	for i, p := range r.Published {
+		r.Published[i].Tags, r.Published[i].Attached = full(p.Tags), full(p.Attached)
+	}
 	r.Warnings = full(r.Warnings)
 	r.Stages = full(r.Stages)
 	for i, s := range r.Stages {

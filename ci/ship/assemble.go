@@ -36,16 +36,15 @@ func (a *assembly) assemble(ctx context.Context) (err error) {
 	if len(a.built.Binaries) == 0 {
 		return a.nothing()
 	}
-	verb := a.run.verb
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		a.binaries, err = a.run.stages.Export(ctx, a.built, a.run.dist.output())
 		return err
 	})
-	if verb == Package || verb == Ship {
+	if a.run.verb.packages() {
 		group.Go(func() error { return a.pack(ctx) })
 	}
-	if verb == Image || verb == Smoke || verb == Ship {
+	if a.run.verb.images() {
 		group.Go(func() error { return a.images(ctx) })
 	}
 	return group.Wait()
@@ -185,8 +184,8 @@ func labels(p project.Project, app project.App) map[string]string {
 	return values
 }
 
-// publish writes the lists and moves everything into the output directory.
-func (a *assembly) publish() error {
+// deliver writes the lists and moves everything into the output directory.
+func (a *assembly) deliver() error {
 	artifacts, err := a.list()
 	if err != nil {
 		return err
@@ -194,7 +193,7 @@ func (a *assembly) publish() error {
 	if err := a.writeLists(artifacts); err != nil {
 		return err
 	}
-	if err := a.run.dist.publish(); err != nil {
+	if err := a.run.dist.deliver(); err != nil {
 		return err
 	}
 	for _, each := range artifacts {

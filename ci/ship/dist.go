@@ -132,18 +132,18 @@ func (d *dist) removeStaging() error {
 	return nil
 }
 
-// close gives up the output directory; what was not published is gone.
+// close gives up the output directory; what was not delivered is gone.
 func (d *dist) close() {
 	_ = os.RemoveAll(d.staging) // the next run removes it otherwise
 	_ = d.lock.Unlock()
 }
 
-// publish moves what is in the staging directory to its place and removes artifacts of earlier runs that were not made
+// deliver moves what is in the staging directory to its place and removes artifacts of earlier runs that were not made
 // again. The lists (checksums, artifacts.json, metadata.json) are moved last: while they are there, what they name is.
-func (d *dist) publish() error {
+func (d *dist) deliver() error {
 	fresh, err := os.ReadDir(d.staging)
 	if err != nil {
-		return fmt.Errorf("publish to %s: %w", d.dir, err)
+		return fmt.Errorf("write to %s: %w", d.dir, err)
 	}
 	if err := d.removeStale(fresh); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (d *dist) publish() error {
 		for _, entry := range fresh {
 			if isList(entry.Name()) == lists {
 				if err := d.move(entry.Name()); err != nil {
-					return fmt.Errorf("publish to %s: %w", d.dir, err)
+					return fmt.Errorf("write to %s: %w", d.dir, err)
 				}
 			}
 		}
@@ -167,7 +167,7 @@ func (d *dist) removeStale(fresh []fs.DirEntry) error {
 	}
 	old, err := os.ReadDir(d.dir)
 	if err != nil {
-		return fmt.Errorf("publish to %s: %w", d.dir, err)
+		return fmt.Errorf("write to %s: %w", d.dir, err)
 	}
 	for _, entry := range old {
 		if made[entry.Name()] {

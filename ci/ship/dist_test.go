@@ -148,7 +148,7 @@ func TestPublish(t *testing.T) {
 	for _, name := range []string{"linux_amd64/app", "app_2.tar.gz", "checksums.txt", "metadata.json"} {
 		put(t, filepath.Join(d.staging, name), "new")
 	}
-	require.NoError(t, d.publish())
+	require.NoError(t, d.deliver())
 	d.close()
 	assert.Equal(t, []string{".slipway", "app_2.tar.gz", "checksums.txt", "linux_amd64", "metadata.json", "reports"}, entries(t, dir), "what was not made again is gone")
 	assert.Equal(t, []string{"app"}, entries(t, filepath.Join(dir, "linux_amd64")), "a directory is replaced as a whole")
@@ -168,7 +168,7 @@ func TestPublishThatIsCutShortHasNoLists(t *testing.T) {
 	}
 	put(t, filepath.Join(dir, "zz"), "a file in the place of a directory")
 	put(t, filepath.Join(d.staging, "zz", "app"), "new")
-	require.Error(t, d.publish())
+	require.Error(t, d.deliver())
 	for _, name := range []string{"checksums.txt", "artifacts.json", "metadata.json"} {
 		assert.NoFileExists(t, filepath.Join(dir, name))
 	}

@@ -65,7 +65,7 @@ func unique(items []string) []string {
 
 // checkPrograms refuses a verb that would have nothing to do: it must not end well without a result.
 func checkPrograms(verb Verb, p project.Project) error {
-	if verb == Verify || verb == Ship || len(p.Apps) > 0 {
+	if (verb.verifies() && verb != Publish) || len(p.Apps) > 0 {
 		return nil
 	}
 	message := fmt.Sprintf("slipway %s has no program to work on", verb)

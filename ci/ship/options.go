@@ -19,19 +19,6 @@ import (
 // PinnedGo is the Go release of this version of Slipway: projects that do not ask for a newer one are built with it.
 const PinnedGo = "1.26.8"
 
-// Verb says how far a run goes. Each stage brings what it needs.
-type Verb string
-
-// The verbs, in the order in which they go further.
-const (
-	Verify  Verb = "verify"
-	Build   Verb = "build"
-	Package Verb = "package"
-	Image   Verb = "image"
-	Smoke   Verb = "smoke"
-	Ship    Verb = "ship"
-)
-
 // Options says what to ship and how. The zero value ships the working directory with an engine that is found.
 type Options struct {
 	Source  string          // directory of the project; "" is the working directory
@@ -45,6 +32,8 @@ type Options struct {
 
 	// Change is a step of your own before all others: what it makes of the sources is verified and built. nil changes nothing.
 	Change pipelines.Change
+
+	Force bool // publish moves a version's tag that names another image already
 
 	Cache   string              // Slipway's directory in the user's cache; "" is the default
 	Getenv  func(string) string // nil is os.Getenv

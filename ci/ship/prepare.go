@@ -24,6 +24,7 @@ func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelin
 	config := pipelines.Config{
 		Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started,
 		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir), Change: r.options.Change, Scratch: r.dist.staging,
+		Publishing: r.verb == Publish,
 	}
 	if r.needsTests() {
 		config.VulnDB = soon(func() pipelines.VulnDB { return vulnDB(ctx, r.options.Getenv) })
@@ -58,6 +59,7 @@ func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelin
 		config.Machine = machine(groupCtx, r.options)
 		return nil
 	})
+	group.Go(func() error { return r.checkRegistries(groupCtx, stage) })
 	if err := group.Wait(); err != nil {
 		return config, err
 	}
@@ -92,11 +94,11 @@ func (r *run) needsTests() bool {
 			return true
 		}
 	}
-	return r.verb == Verify || r.verb == Ship
+	return r.verb.verifies()
 }
 
 func (r *run) needsImages() bool {
-	if r.verb != Image && r.verb != Smoke && r.verb != Ship {
+	if !r.verb.images() {
 		return false
 	}
 	for _, app := range r.project.Apps {

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
+	"github.com/slipway-ci/slipway/ci/secret"
 )
 
 // Run carries out a verb and returns what happened. The observer is told while it happens; nil tells nobody. The error says
@@ -42,6 +44,12 @@ func Run(ctx context.Context, verb Verb, options Options, observer report.Observ
 		verb: verb, options: options, project: p, started: started, id: runID(started),
 		report: report.NewRecorder(opening(verb, options, p, started), observer, time.Now),
 	}
+	if verb == Publish {
+		if r.outbound, err = newOutbound(ctx, options, p); err != nil {
+			return report.Run{Verb: string(verb), Started: started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err
+		}
+		r.report.Mask = secret.Mask(r.outbound.secrets...)
+	}
 	return r.carryOut(ctx)
 }
 
@@ -58,6 +66,9 @@ type run struct {
 	stages  pipelines.Stages
 	from    pipelines.ImageSource
 	found   project.Survey // the sources, as counted
+
+	outbound outbound           // what publish pushes
+	images   map[string]v1.Hash // what was tested, by app
 }
 
 // carryOut does the work between the opening of the output directory and the report.
@@ -68,7 +79,10 @@ func (r *run) carryOut(ctx context.Context) (report.Run, error) {
 	}
 	defer r.dist.close()
 	outcome := report.Run{}
-	if err = r.try(ctx); err != nil {
+	if err = r.try(ctx); err == nil && r.failed() == ExitOK && r.verb == Publish {
+		err = r.push(ctx) // not within try: what is pushed is seen by others
+	}
+	if err != nil {
 		outcome.ExitCode = ExitCode(ctx, outcome, err)
 		r.tell(outcome.ExitCode, err)
 	} else {
@@ -121,11 +135,11 @@ func (r *run) tell(code int, err error) {
 }
 
 // work runs the stages of the verb. Verify and build do not wait for each other, nor do archives and images wait for verify:
-// all of it is staged, and published only when everything went well.
+// all of it is staged, and delivered to dist only when everything went well.
 func (r *run) work(ctx context.Context) error {
 	a := assembly{run: r}
 	group, groupCtx := errgroup.WithContext(ctx)
-	if r.verb == Verify || r.verb == Ship {
+	if r.verb.verifies() {
 		group.Go(func() error {
 			verdict, err := r.stages.Verify(groupCtx, r.options.Skip)
 			return errors.Join(err, r.dist.writeVerdict(ctx, r.report, verdict))
@@ -137,10 +151,11 @@ func (r *run) work(ctx context.Context) error {
 	if err := group.Wait(); err != nil || r.failed() != ExitOK || len(a.built.Binaries) == 0 {
 		return err
 	}
-	if err := a.publish(); err != nil {
+	if err := a.deliver(); err != nil {
 		return err
 	}
-	if r.verb == Smoke || r.verb == Ship {
+	r.images = a.digests
+	if r.verb.smokes() {
 		return a.smoke(ctx)
 	}
 	return nil

@@ -36,7 +36,7 @@ func (r *run) survey(ctx context.Context, exclude []string) (project.Survey, []s
 // sendsAll tells whether the engine gets the whole project. A run that only builds sends no more than the programs are made
 // of, later, when it knows what that is.
 func (r *run) sendsAll() bool {
-	return r.verb == Verify || r.verb == Ship || r.options.Change != nil
+	return r.verb.verifies() || r.options.Change != nil
 }
 
 // upload sends the sources to the engine, and says how much that was.

@@ -164,6 +164,7 @@ func app(lines string) string { return "version: 1\napps:\n  - name: web\n" + li
 
 func badInputs() []bad {
 	inputs := usageInputs()
+	inputs = append(inputs, publishInputs()...)
 	inputs = append(inputs, placeInputs()...)
 	inputs = append(inputs, fileInputs()...)
 	inputs = append(inputs, valueInputs()...)
@@ -317,5 +318,38 @@ func fifo(name string) func(*testing.T) {
 			t.Skip("this system has no mkfifo")
 		}
 		require.NoError(t, exec.Command("mkfifo", name).Run())
+	}
+}
+
+// publishing is a slipway.yaml whose image has a place, with more of it.
+func publishing(image, more string) string {
+	return "version: 1\napps:\n  - name: web\n    image: {repository: registry.example.org/team/web" + image + "}\n" + more
+}
+
+func publishInputs() []bad {
+	password := map[string]string{"SLIPWAY_REGISTRY_PASSWORD": "hunter2"}
+	return []bad{
+		{what: "publish: nothing says where", args: "publish"},
+		{what: "publish: a target", args: "publish --target linux/amd64"},
+		{what: "publish: a repository without a registry", args: "publish", config: "version: 1\napps:\n  - name: web\n    image: {repository: team/web}\n"},
+		{what: "publish: a repository with a tag", args: "publish", config: "version: 1\napps:\n  - name: web\n    image: {repository: \"registry.example.org/team/web:1\"}\n"},
+		{what: "publish: two apps, one repository", args: "publish", config: publishing("", "  - name: other\n    main: .\n    image: {repository: registry.example.org/team/web}\n")},
+		{what: "publish: no image", args: "publish", config: "version: 1\napps:\n  - name: web\n    targets: [windows/amd64]\n    image: {repository: registry.example.org/team/web}\n"},
+		{what: "publish: a tag that is none", args: "publish", config: publishing(`, tags: ["a/b", "{{.Vresion}}", "{{.Version}}"]`, "")},
+		{what: "publish: no tags", args: "publish", config: publishing(", tags: []", "")},
+		{what: "publish: a registry that is an address", args: "publish", config: publishing("", "publish: {registries: {\"https://registry.example.org\": {http: true}}}\n")},
+		{what: "publish: certificates that are not there", args: "publish", config: publishing("", "publish: {registries: {registry.example.org: {ca: ca.pem}}}\n")},
+		{what: "publish: certificates without TLS", args: "publish", config: publishing("", "publish: {registries: {registry.example.org: {http: true, ca: main.go}}}\n")},
+		{what: "publish: a key in the file", args: "publish", config: publishing("", "publish: {sign: {key: hunter2}}\n")},
+		{what: "publish: a password without a key", args: "publish", config: publishing("", "publish: {sign: {password: env://PASSWORD}}\n")},
+		{what: "publish: a password without its registry", args: "publish", config: publishing("", ""), env: password},
+		{what: "publish: a password without a user", args: "publish", config: publishing("", ""), env: map[string]string{
+			"SLIPWAY_REGISTRY_PASSWORD": "hunter2", "SLIPWAY_REGISTRY_HOST": "registry.example.org",
+		}},
+		{what: "publish: a password that cannot be hidden", args: "publish", config: publishing("", ""), env: map[string]string{
+			"SLIPWAY_REGISTRY_PASSWORD": "abc", "SLIPWAY_REGISTRY_HOST": "registry.example.org", "SLIPWAY_REGISTRY_USERNAME": "ada",
+		}},
+		{what: "publish: a credential helper that is not there", args: "publish", config: publishing("", ""), env: map[string]string{"DOCKER_CONFIG": ".docker"},
+			files: map[string]string{".docker/config.json": `{"credHelpers": {"registry.example.org": "missing"}}`}},
 	}
 }

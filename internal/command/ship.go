@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,7 @@ var verbs = []struct {
 	{ship.Package, "Build and pack archives"},
 	{ship.Image, "Build and assemble the images"},
 	{ship.Smoke, "Build and assemble the images, and try each one"},
+	{ship.Publish, "Ship, then push the images that were tested, their tags last"},
 }
 
 type verbOf = struct {
@@ -35,6 +37,8 @@ func (a *app) verb(v verbOf) *cobra.Command {
 		a.skipFlag(cmd)
 	case ship.Ship:
 		a.shipFlags(cmd)
+	case ship.Publish:
+		a.publishFlags(cmd)
 	default:
 		a.targetFlag(cmd)
 	}
@@ -44,6 +48,11 @@ func (a *app) verb(v verbOf) *cobra.Command {
 func (a *app) shipFlags(cmd *cobra.Command) {
 	a.skipFlag(cmd)
 	a.targetFlag(cmd)
+}
+
+func (a *app) publishFlags(cmd *cobra.Command) {
+	cmd.Long = publishHelp
+	cmd.Flags().BoolVar(&a.options.Force, "force", false, "move the tag of a version that is published already, with another content")
 }
 
 func (a *app) skipFlag(cmd *cobra.Command) {
@@ -82,6 +91,26 @@ func (a *app) run(verb ship.Verb) func(*cobra.Command, []string) error {
 		if a.flags.json && (told || err != nil) {
 			return render.JSON(a.Stdout, outcome)
 		}
-		return nil
+		return a.references(outcome)
 	}
 }
+
+// references prints what was published as scripts want it: one image a line, by digest.
+func (a *app) references(outcome report.Run) error {
+	for _, p := range outcome.Published {
+		if _, err := fmt.Fprintln(a.Stdout, p.Reference()); err != nil {
+			return fmt.Errorf("write the references: %w", err)
+		}
+	}
+	return nil
+}
+
+const publishHelp = `Does all that ship does, and pushes each image that was tested to its image.repository in slipway.yaml: first what
+it is made of, then what is said about it, then its tags. A push that is cut off leaves the tags as they were, and
+the next one goes on from there. Reachable vulnerabilities fail it.
+
+A release 1.2.3 gets the tags 1.2.3, 1.2 and the commit, and latest where image.latest is true. The tag of a version
+is never moved to another content, unless --force says so. stdout gets the references, by digest, one a line.
+
+The login is the one that docker login or podman login keeps, with its helpers; or SLIPWAY_REGISTRY_HOST,
+SLIPWAY_REGISTRY_USERNAME and SLIPWAY_REGISTRY_PASSWORD; or GITHUB_TOKEN, for GitHub's own registry.`

@@ -15,7 +15,7 @@ const (
 )
 
 // slack is a writer that does not wait for its reader: a pager that nobody scrolls, or a log that stands still, must not
-// stop a run in the middle of publishing. A reader that has gone makes writes fail, and the run goes on without.
+// stop a run in the middle of writing dist. A reader that has gone makes writes fail, and the run goes on without.
 type slack struct {
 	to    io.Writer
 	mu    sync.Mutex

@@ -36,7 +36,17 @@ func (t *Tags) templates(v Version, templates []string) error {
 	if len(problems) == 0 && len(t.Tags) == 0 {
 		return fmt.Errorf("choose tags: no template gives one for version %s: add {{.Version}}", v.Version)
 	}
-	return errors.Join(problems...)
+	if len(problems) > 0 {
+		return fmt.Errorf("choose tags: %w", errors.Join(problems...))
+	}
+	return nil
+}
+
+// Check says what is wrong with a template, whatever the version.
+func Check(template string) error {
+	known := fields(Version{Version: "1.2.3", Commit: "0123456789abcdef0123456789abcdef01234567"})
+	_, _, err := expand(template, known)
+	return err
 }
 
 // expand fills a template in. lacking is a field that it wants and that is
@@ -48,14 +58,14 @@ func expand(template string, known map[string]string) (name, lacking string, err
 		value, ok := known[key]
 		switch {
 		case !ok:
-			err = fmt.Errorf("choose tags: template %q has the field .%s: known are .Version, .Major, .Minor, .Commit and .Short", template, key)
+			err = fmt.Errorf("template %q has the field .%s: known are .Version, .Major, .Minor, .Commit and .Short", template, key)
 		case value == "":
 			lacking = "." + key
 		}
 		return value
 	})
 	if rest := expression.ReplaceAllString(template, "x"); err == nil && !Valid(rest) {
-		err = fmt.Errorf("choose tags: template %q is no tag: it may hold letters, digits, dots, - and _, and fields such as {{.Version}}, and starts with a letter, a digit or _", template)
+		err = fmt.Errorf("template %q is no tag: it may hold letters, digits, dots, - and _, and fields such as {{.Version}}, and starts with a letter, a digit or _", template)
 	}
 	return name, lacking, err
 }

@@ -31,6 +31,9 @@ func (t theme) ending(run report.Run, opts Options, stages bool) string {
 		if table := t.artifactTable(run.Artifacts, opts); len(table) > 0 {
 			lines = append(append(lines, nil), table...)
 		}
+		if published := publishedLines(run.Published); len(published) > 0 {
+			lines = append(append(lines, nil), published...)
+		}
 		for _, l := range lines {
 			b.WriteString(t.string(l, 0) + "\n")
 		}
@@ -52,6 +55,19 @@ func (t theme) stageTable(run report.Run, width int) []line {
 	out := []line{nil}
 	for _, s := range run.Stages {
 		out = append(out, t.stageLine(s, width)...)
+	}
+	return out
+}
+
+// publishedLines are the images that registries have now. References stand alone on their lines, whole, to be copied.
+func publishedLines(published []report.Published) []line {
+	var out []line
+	for _, p := range published {
+		more := "as " + strings.Join(p.Tags, ", ")
+		if p.Signed != "" {
+			more += "; signed by " + p.Signed
+		}
+		out = append(out, line{{"  published", dim}}, line{{"  " + p.Reference(), normal}}, line{{"    " + more, dim}})
 	}
 	return out
 }

@@ -1,0 +1,166 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/slipway-ci/slipway/ci/oci/credentials"
+	"github.com/slipway-ci/slipway/ci/oci/registry"
+	"github.com/slipway-ci/slipway/ci/oci/tag"
+	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/report"
+	"github.com/slipway-ci/slipway/ci/secret"
+)
+
+// outbound is what publish pushes, and what it shows to whom. It is put together before any work begins, so that a missing
+// name or login costs no build.
+type outbound struct {
+	images  []outboundImage
+	hosts   map[string]registry.Host
+	logins  logins
+	secrets []string // nobody may read them
+}
+
+// outboundImage is one app's image, with its names.
+type outboundImage struct {
+	app  project.App
+	tags tag.Tags
+}
+
+func (o outboundImage) host() string {
+	host, _, _ := strings.Cut(o.app.Image.Repository, "/")
+	return host
+}
+
+// logins are the credentials of a run, by host, looked up once.
+type logins map[string]credentials.Credential
+
+// Credential is the one that was found at the beginning of the run.
+func (l logins) Credential(_ context.Context, host string) (credentials.Credential, error) {
+	return l[host], nil
+}
+
+var _ registry.Keychain = logins{}
+
+// newOutbound finds out what there is to push, and the credentials for it.
+func newOutbound(ctx context.Context, o Options, p project.Project) (outbound, error) {
+	images, err := outboundImages(p)
+	if err != nil {
+		return outbound{}, &UsageError{err.Error()}
+	}
+	out := outbound{images: images, hosts: hosts(p.Publish), logins: logins{}}
+	home, _ := os.UserHomeDir() // without one, no login is kept there
+	finder := credentials.Finder{Getenv: o.Getenv, Home: home}
+	for _, image := range images {
+		if err := out.logIn(ctx, finder, image.host()); err != nil {
+			return outbound{}, &UsageError{err.Error()}
+		}
+	}
+	return out, nil
+}
+
+// logIn looks up what a registry will be shown.
+func (o *outbound) logIn(ctx context.Context, finder credentials.Finder, host string) error {
+	if _, known := o.logins[host]; known {
+		return nil
+	}
+	found, err := finder.Credential(ctx, host)
+	if err != nil {
+		return fmt.Errorf("find the login of %s: %w", host, err)
+	}
+	for _, value := range found.Secrets() {
+		if err := secret.Check(value); err != nil {
+			return fmt.Errorf("%s for %s: %w", found, host, err)
+		}
+	}
+	o.logins[host], o.secrets = found, append(o.secrets, found.Secrets()...)
+	return nil
+}
+
+// outboundImages are the images that have a repository, with their tags.
+func outboundImages(p project.Project) ([]outboundImage, error) {
+	var images []outboundImage
+	var problems []error
+	for _, app := range p.Apps {
+		if !app.Image.Enabled || app.Image.Repository == "" {
+			continue
+		}
+		tags, err := tag.For(tag.Version{Version: p.Version.Version, Commit: p.Version.Commit, Dirty: p.Version.Dirty},
+			tag.Options{Latest: app.Image.Latest, Templates: app.Image.Tags})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", app.Name, err))
+		}
+		if other := slices.IndexFunc(images, func(i outboundImage) bool { return i.app.Image.Repository == app.Image.Repository }); other >= 0 {
+			problems = append(problems, fmt.Errorf("%s and %s have the same image.repository, %s: give each its own", images[other].app.Name, app.Name, app.Image.Repository))
+		}
+		images = append(images, outboundImage{app, tags})
+	}
+	if len(images) == 0 {
+		problems = append(problems, errors.New(nowhere(p)))
+	}
+	return images, errors.Join(problems...)
+}
+
+// nowhere says why nothing can be published, and what to write.
+func nowhere(p project.Project) string {
+	for _, app := range p.Apps {
+		if app.Image.Enabled {
+			return fmt.Sprintf("slipway publish does not know where to push: write it into slipway.yaml, such as\n\n"+
+				"  version: 1\n  apps:\n    - name: %s\n      image: {repository: registry.example.org/team/%s}\n\nand run it again", app.Name, app.Name)
+		}
+	}
+	return "slipway publish has no image to push: no app has a linux target"
+}
+
+func hosts(p project.Publish) map[string]registry.Host {
+	all := map[string]registry.Host{}
+	for host, r := range p.Registries {
+		all[host] = registry.Host{PlainHTTP: r.HTTP, CAFile: r.CA}
+	}
+	return all
+}
+
+// checkRegistries asks each registry for its version tags while the engine is opened: one that cannot be reached, or wants
+// another login, should say so before the tests have run for ten minutes.
+func (r *run) checkRegistries(ctx context.Context, stage *report.StageRecorder) error {
+	if r.verb != Publish {
+		return nil
+	}
+	for _, image := range r.outbound.images {
+		step := stage.Step("registry " + image.app.Image.Repository)
+		summary, err := r.askRegistry(ctx, image)
+		switch {
+		case ctx.Err() != nil:
+			step.Cancel()
+			return context.Cause(ctx)
+		case err != nil:
+			step.Fail(pushFailure(image, err))
+		default:
+			step.Done(report.Result{Summary: summary})
+		}
+	}
+	return nil
+}
+
+// askRegistry says what is there already.
+func (r *run) askRegistry(ctx context.Context, image outboundImage) (summary string, err error) {
+	client, err := registry.New(registry.Options{Credentials: r.outbound.logins, Hosts: r.outbound.hosts})
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	first := image.app.Image.Repository + ":" + image.tags.Tags[0].Name
+	login := r.outbound.logins[image.host()].String()
+	found, err := client.Resolve(ctx, first)
+	switch {
+	case registry.NotFound(err):
+		return fmt.Sprintf("answers, with %s; %s is free", login, image.tags.Tags[0].Name), nil
+	case err != nil:
+		return "", err
+	}
+	return fmt.Sprintf("answers, with %s; %s is %s now", login, image.tags.Tags[0].Name, found.Digest), nil
+}

@@ -1,0 +1,141 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/slipway-ci/slipway/ci/oci"
+	"github.com/slipway-ci/slipway/ci/oci/registry"
+	"github.com/slipway-ci/slipway/ci/oci/tag"
+	"github.com/slipway-ci/slipway/ci/report"
+)
+
+// push pushes the images that were tested, one after the other. It needs no engine: they are read from the output directory.
+func (r *run) push(ctx context.Context) error {
+	stage := r.report.Stage("publish")
+	var pushed []string
+	for _, image := range r.outbound.images {
+		step := stage.Step(image.app.Name)
+		done, err := r.pushOne(ctx, step, image, pushed)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			step.Cancel()
+			return context.Cause(ctx)
+		case err != nil:
+			step.Fail(pushFailure(image, err))
+			return nil
+		}
+		pushed = append(pushed, image.app.Image.Repository)
+		r.report.Published(done.published)
+		step.Done(done.result())
+	}
+	stage.Done(plural(len(pushed), "image"))
+	return nil
+}
+
+// pushed is what became of one image.
+type pushed struct {
+	published report.Published
+	blobs     registry.Blobs
+	changed   bool
+}
+
+// pushOne pushes one image. Layers that another image of this run has brought are taken from there.
+func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, image outboundImage, before []string) (pushed, error) {
+	name := image.app.Name
+	layout := filepath.Join(r.dist.dir, imagesDir, name)
+	root, err := oci.ReadLayout(layout)
+	if err != nil {
+		return pushed{}, err
+	}
+	digest, err := root.Digest()
+	if err != nil {
+		return pushed{}, err
+	}
+	if digest != r.images[name] {
+		return pushed{}, fmt.Errorf("%s is %s, and %s was tested: another run has changed the output directory", layout, digest, r.images[name])
+	}
+	client, err := registry.New(registry.Options{
+		Credentials: r.outbound.logins, Hosts: r.outbound.hosts,
+		OnProgress: func(p registry.Progress) { step.Progress(progressText(p)) },
+		OnRetry:    func(t registry.Retry) { r.report.Note(retryText(t)) },
+	})
+	if err != nil {
+		return pushed{}, err
+	}
+	defer client.Close()
+	result, err := client.Push(ctx, registry.Request{
+		Repository: image.app.Image.Repository, Root: root, Tags: registryTags(image.tags), MountFrom: before, Force: r.options.Force,
+	})
+	if err != nil {
+		return pushed{}, err
+	}
+	return outcomeOf(name, result), nil
+}
+
+func registryTags(tags tag.Tags) []registry.Tag {
+	list := make([]registry.Tag, len(tags.Tags))
+	for i, t := range tags.Tags {
+		list[i] = registry.Tag{Name: t.Name, Fixed: t.Fixed}
+	}
+	return list
+}
+
+func outcomeOf(app string, result registry.Result) pushed {
+	done := pushed{
+		published: report.Published{App: app, Repository: result.Repository, Digest: result.Root.Digest.String(), Sent: result.Bytes.Sent},
+		blobs:     result.Blobs,
+	}
+	for _, t := range result.Tags {
+		done.published.Tags = append(done.published.Tags, t.Name)
+		done.changed = done.changed || t.Changed
+	}
+	return done
+}
+
+// result says how the push ended: a push that changed nothing is shown as cached.
+func (p pushed) result() report.Result {
+	tags := strings.Join(p.published.Tags, ", ")
+	if !p.changed && p.blobs.Sent == 0 {
+		return report.Result{Status: report.Cached, Summary: fmt.Sprintf("%s is there already, as %s", p.published.Digest, tags)}
+	}
+	return report.Result{Summary: fmt.Sprintf("%s as %s; sent %s", p.published.Digest, tags, size(p.published.Sent))}
+}
+
+func progressText(p registry.Progress) string {
+	return fmt.Sprintf("%s of %s", size(p.Sent+p.Skipped), size(p.Total))
+}
+
+func retryText(r registry.Retry) string {
+	return fmt.Sprintf("%s: %s; trying again in %s", r.What, r.Cause, r.Wait.Round(100e6))
+}
+
+// pushFailure is the card of an image that a registry did not take. The errors of the registry's client say what to do.
+func pushFailure(image outboundImage, err error) report.Failure {
+	f := report.Failure{
+		Title: image.app.Name + " cannot be pushed to " + image.app.Image.Repository, Tail: strings.Split(err.Error(), "\n"),
+		Next: "run slipway publish again: what has arrived is not sent again",
+	}
+	var (
+		auth   *registry.AuthError
+		taken  *registry.TagExistsError
+		host   *registry.HostError
+		differ *registry.DigestError
+	)
+	switch {
+	case errors.As(err, &auth):
+		f.Title, f.Next = fmt.Sprintf("%s does not let us in", auth.Registry), ""
+	case errors.As(err, &taken):
+		f.Title = fmt.Sprintf("%s is published already, with another content", taken.Tag)
+		f.Tail = []string{"there: " + taken.There.String(), "here:  " + taken.Wanted.String()}
+		f.Next = "tag a new version; or, if nobody relies on the old content, slipway publish --force"
+	case errors.As(err, &host):
+		f.Title, f.Next = fmt.Sprintf("%s cannot be trusted", host.Registry), ""
+	case errors.As(err, &differ):
+		f.Title, f.Next = "the registry has something else than was pushed", ""
+	}
+	return f
+}

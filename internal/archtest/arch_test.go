@@ -29,8 +29,8 @@ var layers = [][]string{
 	{"internal/command"},
 	{"ci/ship"},
 	{"ci/engine", "ci/pipelines", "ci/rootfs"},
-	{"ci/oci/registry"},
-	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/debian", "ci/report/render"},
+	{"ci/oci/registry", "ci/attest/sbom", "ci/attest/keyless"},
+	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/debian", "ci/report/render", "ci/attest"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
 	{"ci/project"},
 	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "internal/hosttest"},
@@ -57,7 +57,7 @@ var standardOnly = map[string]string{
 // homes says where a third-party library may be imported, so that it can be replaced in one place.
 var homes = map[string][]string{
 	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench"},
-	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship"},
+	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship", "ci/attest/sbom"},
 	"github.com/klauspost/compress":          {"ci/oci"},
 	"github.com/goccy/go-yaml":               {"ci/project"},
 	"github.com/spf13/cobra":                 {"internal/command"},
@@ -70,6 +70,11 @@ var homes = map[string][]string{
 	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry"},
 	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship"},
 	"github.com/santhosh-tekuri/jsonschema":  {}, // only tests validate with it
+	"github.com/CycloneDX/cyclonedx-go":      {"ci/attest/sbom"},
+	"github.com/google/uuid":                 {"ci/attest/sbom"},
+	"github.com/secure-systems-lab":          {"ci/attest"},         // cosign's encrypted keys
+	"github.com/sigstore":                    {"ci/attest/keyless"}, // many times the size of everything else: docs/adr/0015-sigstore.md
+	"google.golang.org/protobuf":             {"ci/attest/keyless"},
 }
 
 // edge is where the process itself may be touched.

@@ -1,0 +1,252 @@
+package keyless
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-ci/slipway/ci/attest"
+)
+
+func TestSignAndVerify(t *testing.T) {
+	w := newWorld(t)
+	for name, change := range map[string]func(*Options){
+		"log and timestamp":   func(*Options) {},
+		"log alone":           func(o *Options) { o.Timestamps = "" },
+		"checked when signed": func(o *Options) { o.Root = Root{w} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := w.options()
+			change(&o)
+			verified, err := attest.Verify(w.sign(o), w.trust(), want)
+			require.NoError(t, err)
+			assert.True(t, attest.Same(statement(t), verified.Statement))
+			assert.Equal(t, issuer, verified.By.Issuer)
+			assert.Equal(t, identity, verified.By.Identity)
+			assert.WithinDuration(t, time.Now(), verified.By.Time, time.Minute)
+		})
+	}
+}
+
+func TestSignAndVerifyWithoutALog(t *testing.T) {
+	w := newWorld(t)
+	o := w.options()
+	o.Rekor = ""
+	bundle := w.sign(o)
+	_, err := attest.Verify(bundle, w.trust(), want)
+	assert.ErrorContains(t, isType[*attest.UntrustedError](t, err), "log", "the root has a log, so an entry is asked for")
+	w.noLog = true
+	_, err = attest.Verify(bundle, w.trust(), want)
+	assert.NoError(t, err)
+}
+
+func TestVerifyRefuses(t *testing.T) {
+	w := newWorld(t)
+	bundle := w.sign(w.options())
+
+	_, err := attest.Verify(bundle, w.trust(), attest.Want{Digest: "sha256:" + fmt.Sprintf("%064x", 1), Predicate: want.Predicate})
+	isType[*attest.SubjectError](t, err)
+	_, err = attest.Verify(bundle, w.trust(), attest.Want{Digest: digest, Predicate: attest.PredicateSBOM})
+	isType[*attest.PredicateError](t, err)
+
+	_, err = attest.Verify(bundle, newWorld(t).trust(), want)
+	isType[*attest.UntrustedError](t, err)
+
+	w.transparency = true
+	_, err = attest.Verify(bundle, w.trust(), want)
+	assert.ErrorContains(t, isType[*attest.UntrustedError](t, err), "signed certificate timestamp")
+	w.transparency = false
+
+	payload, err := statement(t).Bytes()
+	require.NoError(t, err)
+	other := bytes.Replace(payload, []byte("publish"), []byte("deceive"), 1)
+	changed := replaced(t, bundle, base64.StdEncoding.EncodeToString(payload), base64.StdEncoding.EncodeToString(other))
+	_, err = attest.Verify(changed, w.trust(), want)
+	isType[*attest.ChangedError](t, err)
+}
+
+func TestVerifyRefusesOtherIdentities(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ issuer, identity string }{
+		{issuer, "https://git.example.org/team/greeter/.github/workflows/release.yml@refs/heads/main"},
+		{issuer, identity + "0"},
+		{issuer, "somebody@example.org"},
+		{issuer + "/", identity},
+		{"https://token.example.com", identity},
+	} {
+		w.issuer, w.identity = c.issuer, c.identity
+		_, err := attest.Verify(w.sign(w.options()), w.trust(), want)
+		refused := isType[*attest.IdentityError](t, err)
+		assert.Equal(t, attest.IdentityError{TrustedIssuer: issuer, TrustedIdentity: identity, SignedIssuer: c.issuer, SignedIdentity: c.identity}, *refused)
+	}
+	private, err := attest.ReadKey(keyPEM(t), nil)
+	require.NoError(t, err)
+	bundle, err := attest.Sign(t.Context(), private, statement(t))
+	require.NoError(t, err)
+	_, err = attest.Verify(bundle, w.trust(), want)
+	assert.Equal(t, private.Identity(), isType[*attest.IdentityError](t, err).SignedIdentity)
+}
+
+func TestVerifyRefusesWhatIsExpired(t *testing.T) {
+	w := newWorld(t)
+	w.age = time.Minute * 30
+	w.intermediate.NotBefore = time.Now().Add(-time.Hour) // for the test's own look at the chain
+	_, err := attest.Verify(w.sign(w.options()), w.trust(), want)
+	isType[*attest.ExpiredError](t, err)
+	w.noLog = true
+	o := w.options()
+	o.Rekor = ""
+	_, err = attest.Verify(w.sign(o), w.trust(), want)
+	isType[*attest.ExpiredError](t, err)
+	w.age, w.noStamps, w.noLog = 0, true, false
+	_, err = attest.Verify(w.sign(o), w.trust(), want)
+	isType[*attest.UntrustedError](t, err)
+}
+
+// No byte of a bundle can be changed so that something else is believed.
+func TestVerifyRefusesChangedBytes(t *testing.T) {
+	w := newWorld(t)
+	bundle := w.sign(w.options())
+	said, err := statement(t).Bytes()
+	require.NoError(t, err)
+	step := 1
+	if testing.Short() {
+		step = 13
+	}
+	for at := 0; at < len(bundle); at += step {
+		changed := bytes.Clone(bundle)
+		changed[at] ^= 1
+		verified, err := attest.Verify(changed, w.trust(), want)
+		if err == nil {
+			got, _ := verified.Statement.Bytes()
+			require.Equal(t, string(said), string(got), "byte %d", at)
+		}
+	}
+}
+
+func TestReadRoot(t *testing.T) {
+	w := newWorld(t)
+	bundle := w.sign(w.options())
+	logs := w.RekorLogs()
+	for name, log := range logs {
+		id, err := hex.DecodeString(name) // as real ones have it; the virtual one has text
+		require.NoError(t, err)
+		log.ID = id
+	}
+	written, err := root.NewTrustedRoot(root.TrustedRootMediaType01, w.FulcioCertificateAuthorities(), w.CTLogs(), w.TimestampingAuthorities(), logs)
+	require.NoError(t, err)
+	data, err := json.Marshal(written)
+	require.NoError(t, err)
+	read, err := ReadRoot(data)
+	require.NoError(t, err)
+	trust, err := NewTrust(issuer, identity, read)
+	require.NoError(t, err)
+	_, err = attest.Verify(bundle, trust, want)
+	assert.NoError(t, err)
+	_, err = ReadRoot([]byte("{}"))
+	assert.ErrorContains(t, err, "read trusted root: ")
+}
+
+func TestNewTrustRefuses(t *testing.T) {
+	w := newWorld(t)
+	for _, pattern := range []string{"", "*", "https://git.example.org/*", ".*", "^x$", "a|b", "x y", "https://git.example.org/[a-z]", `\w`, "a\n"} {
+		_, err := NewTrust(issuer, pattern, Root{w})
+		assert.ErrorContains(t, err, "trust an identity: the identity", pattern)
+		_, err = NewTrust(pattern, identity, Root{w})
+		assert.ErrorContains(t, err, "trust an identity: the issuer", pattern)
+	}
+	_, err := NewTrust(issuer, identity, Root{})
+	assert.ErrorContains(t, err, "no certificate authority")
+	w.noLog, w.noStamps = true, true
+	_, err = NewTrust(issuer, identity, Root{w})
+	assert.ErrorContains(t, err, "nothing would prove when")
+}
+
+func TestNewRefuses(t *testing.T) {
+	whole := Options{Fulcio: "https://fulcio.example.org", Rekor: "https://rekor.example.org", Token: StaticToken(token)}
+	signer, err := New(whole)
+	require.NoError(t, err)
+	assert.Equal(t, "a certificate of https://fulcio.example.org", signer.Identity())
+	for want, change := range map[string]func(*Options){
+		"no certificate authority":   func(o *Options) { o.Fulcio = "" },
+		"a token is needed":          func(o *Options) { o.Token = nil },
+		"neither a log nor":          func(o *Options) { o.Rekor = "" },
+		"name a timestamp authority": func(o *Options) { o.RekorVersion = 2 },
+	} {
+		o := whole
+		change(&o)
+		_, err := New(o)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+// A service that quotes the token does not get it into an error.
+func TestErrorsHideTheToken(t *testing.T) {
+	w := newWorld(t)
+	w.answer = func(out http.ResponseWriter, in *http.Request) {
+		http.Error(out, in.Header.Get("Authorization"), http.StatusForbidden)
+	}
+	signer, err := New(w.options())
+	require.NoError(t, err)
+	_, err = attest.Sign(t.Context(), signer, statement(t))
+	require.ErrorContains(t, err, "403")
+	assert.ErrorContains(t, err, "sign provenance with a certificate of "+w.server.URL)
+	assert.NotContains(t, err.Error(), token)
+
+	o := w.options()
+	o.Token = StaticToken("secret")
+	signer, err = New(o)
+	require.NoError(t, err)
+	_, err = attest.Sign(t.Context(), signer, statement(t))
+	require.ErrorContains(t, err, "is no OIDC token")
+	assert.NotContains(t, err.Error(), "secret")
+}
+
+func TestGitHubToken(t *testing.T) {
+	status, body := http.StatusOK, `{"value":"`+token+`"}`
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		assert.Equal(t, "Bearer secret", in.Header.Get("Authorization"))
+		assert.Equal(t, "1", in.URL.Query().Get("api-version"))
+		assert.Equal(t, "sigstore", in.URL.Query().Get("audience"))
+		out.WriteHeader(status)
+		_, _ = io.WriteString(out, body)
+	}))
+	defer server.Close()
+	environment := map[string]string{"ACTIONS_ID_TOKEN_REQUEST_URL": server.URL + "/token?api-version=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret"}
+	ask := GitHubToken(func(name string) string { return environment[name] }, server.Client())
+	got, err := ask(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, token, got)
+
+	refused := func(want string) {
+		t.Helper()
+		_, err := ask(t.Context())
+		require.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "secret")
+	}
+	body = `{}`
+	refused("its answer has no token")
+	status = http.StatusForbidden
+	refused("it answered 403 Forbidden")
+	environment["ACTIONS_ID_TOKEN_REQUEST_URL"] = "%"
+	refused("is no URL")
+	delete(environment, "ACTIONS_ID_TOKEN_REQUEST_URL")
+	refused("id-token: write")
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	environment["ACTIONS_ID_TOKEN_REQUEST_URL"] = server.URL
+	_, err = ask(canceled)
+	assert.ErrorIs(t, err, context.Canceled)
+}

@@ -46,33 +46,7 @@ func (e engineRoom) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []string{"engine/layers", "rootfs"} {
-		from, to := filepath.Join(users, part), filepath.Join(e.cache, part)
-		if exists(to) || !exists(from) {
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return fmt.Errorf("make the bench's cache: %w", err)
-		}
-		if err := linkTree(ctx, from, to); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// linkTree makes a tree of hard links, or of copies where the places are on two disks.
-func linkTree(ctx context.Context, from, to string) error {
-	linked := process{env: os.Environ(), argv: []string{"cp", "-al", "--", from, to}}
-	if _, err := linked.run(ctx); err == nil {
-		return nil
-	}
-	if err := os.RemoveAll(to); err != nil {
-		return err
-	}
-	copied := process{env: os.Environ(), argv: []string{"cp", "-a", "--", from, to}}
-	_, err := copied.run(ctx)
-	return err
+	return ship.FreshCache(ctx, users, e.cache)
 }
 
 func exists(path string) bool {

@@ -11,6 +11,7 @@ import (
 	"path"
 	"reflect"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -247,24 +248,54 @@ func diffEntries(name string, a, b held) []string {
 	return found
 }
 
-// diffContent says where two contents part, and shows what stands there when that is text.
+// diffContent says where two contents part, and shows the texts that stand in the places where they differ: a time, a path.
 func diffContent(a, b []byte) string {
 	if bytes.Equal(a, b) {
 		return ""
 	}
-	at := 0
-	for at < min(len(a), len(b)) && a[at] == b[at] {
-		at++
-	}
-	text := fmt.Sprintf("content differs from byte %d on", at)
+	places := parting(a, b)
+	text := fmt.Sprintf("content differs from byte %d on", places[0])
 	if len(a) != len(b) {
 		text += fmt.Sprintf(", and has %d and %d bytes", len(a), len(b))
 	}
-	one, two := around(a, at), around(b, at)
-	if one != "" || two != "" {
-		text += fmt.Sprintf(": %q and %q", one, two)
+	var shown []string
+	end := 0 // of the text that was shown last
+	for _, at := range places {
+		one, two := around(a, at), around(b, at)
+		if at < end || len(one)+len(two) < minText || len(shown) == maxTexts {
+			continue
+		}
+		shown, end = append(shown, fmt.Sprintf("%q and %q", one, two)), at+max(len(one), len(two))
+	}
+	if len(shown) > 0 {
+		text += ": " + strings.Join(shown, ", ")
 	}
 	return text
+}
+
+const (
+	maxTexts = 5  // pairs of texts that are shown for a file
+	minText  = 10 // shorter ones are no texts, but bytes that happen to be letters
+)
+
+// parting are the places where two contents begin to differ. For contents of two lengths that is the first one alone: after
+// it, everything has moved.
+func parting(a, b []byte) []int {
+	var places []int
+	same := true
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] && same {
+			places = append(places, i)
+			if len(a) != len(b) {
+				return places
+			}
+		}
+		same = a[i] == b[i]
+	}
+	if len(places) == 0 { // one is the beginning of the other
+		places = append(places, min(len(a), len(b)))
+	}
+	return places
 }
 
 // around is the printable text around a place, or "".

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 
 	"dagger.io/dagger"
 	"golang.org/x/sync/errgroup"
@@ -25,44 +23,27 @@ type Binary struct {
 	Info    artifact.Info
 }
 
-// Built is what the build stage made: the binaries in the order of apps and targets. Its stage is open until they are
-// exported, because only then are they proven to be what they must be.
+// Built is what the build stage made: the binaries in the order of apps and targets. They are in the engine too, where the next
+// stages take them from.
 type Built struct {
 	Binaries []Binary
 	Failed   bool
-	stage    *report.StageRecorder
 }
 
-// Build builds every app for every target, each as its own cached layer. The error is about the engine; what does not compile
-// is in the report. What it made is in the engine until [Stages.Export].
-func (s Stages) Build(ctx context.Context) (Built, error) {
+// Build builds every app for every target, each as its own cached layer, and writes the binaries to an output: each as soon as
+// it is built, while the others still are. Each is checked to be what it must be (format, machine, linking). The error is
+// about the engine; what does not compile is in the report.
+func (s Stages) Build(ctx context.Context, out Output) (Built, error) {
 	if len(s.Project.Apps) == 0 {
 		return Built{}, nil
 	}
 	stage := s.Report.Stage("build")
-	binaries, failed, err := s.build(ctx, stage)
-	if err != nil || failed {
-		stage.Done(plural(len(binaries), "binary", "binaries"))
-	}
-	return Built{Binaries: binaries, Failed: failed, stage: stage}, err
+	binaries, failed, err := s.build(ctx, stage, out)
+	stage.Done(plural(len(binaries), "binary", "binaries"))
+	return Built{Binaries: binaries, Failed: failed}, err
 }
 
-// Export writes the binaries to an output, checks that each is what it must be (format, machine, linking) and returns them
-// with what they turned out to be.
-func (s Stages) Export(ctx context.Context, built Built, out Output) ([]Binary, error) {
-	products := make([]Product, len(built.Binaries))
-	for i, b := range built.Binaries {
-		products[i] = b.Product
-	}
-	if err := s.export(ctx, out, products); err != nil {
-		return nil, fmt.Errorf("export the binaries: %w", err)
-	}
-	checked := checkBinaries(built.stage, s.Project, out.Dir, built.Binaries)
-	built.stage.Done(plural(len(checked), "binary", "binaries"))
-	return checked, nil
-}
-
-func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built []Binary, failed bool, err error) {
+func (s Stages) build(ctx context.Context, stage *report.StageRecorder, out Output) (built []Binary, failed bool, err error) {
 	if err := checkVars(s.Project.Apps); err != nil {
 		return nil, false, err
 	}
@@ -79,7 +60,7 @@ func (s Stages) build(ctx context.Context, stage *report.StageRecorder) (built [
 	group, ctx := errgroup.WithContext(ctx)
 	for _, job := range jobs {
 		job.step = stage.AppStep(appLabel(s.Project, job.app), job.target.String())
-		group.Go(func() error { return s.buildOne(ctx, job) })
+		group.Go(func() error { return s.buildOne(ctx, job, out) })
 	}
 	err = group.Wait()
 	settle(jobs)
@@ -138,6 +119,7 @@ type buildJob struct {
 	step    *report.StepRecorder
 	file    *dagger.File
 	sha256  string
+	info    artifact.Info
 	failed  bool
 	lacks   string         // system calls that are not there, when only these are missing
 	failure report.Failure // told when no target has them
@@ -145,10 +127,10 @@ type buildJob struct {
 
 func (j *buildJob) binary() Binary {
 	path := j.target.Dir() + "/" + j.target.Exe(j.app.Binary)
-	return Binary{App: j.app, Target: j.target, Product: Product{Path: path, Mode: 0o755, SHA256: j.sha256, file: j.file}}
+	return Binary{App: j.app, Target: j.target, Info: j.info, Product: Product{Path: path, Mode: 0o755, SHA256: j.sha256, file: j.file}}
 }
 
-func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
+func (s Stages) buildOne(ctx context.Context, job *buildJob, out Output) error {
 	if job.verdict.Excluded && !job.app.TargetsNamed {
 		job.step.Done(report.Result{Status: report.Skipped, Summary: "unsupported: " + job.verdict.Reason})
 		return nil
@@ -172,6 +154,9 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob) error {
 		return nil
 	}
 	job.file, job.sha256 = o.After.File(name), o.SHA256
+	if err := s.bringOut(ctx, job, out); err != nil || job.failed {
+		return err
+	}
 	job.step.Done(o.result(""))
 	return nil
 }
@@ -205,28 +190,22 @@ func (s Stages) buildFailure(ctx context.Context, job *buildJob, o outcome) repo
 	return failure
 }
 
-// checkBinaries holds every binary against what it must be; what it is not fails the stage.
-func checkBinaries(stage *report.StageRecorder, p project.Project, out string, built []Binary) []Binary {
-	checked := slices.Clone(built) // others read what was built at the same time
-	wrong := make([]error, len(checked))
-	var all sync.WaitGroup
-	for i, b := range checked {
-		want := artifact.Want{Target: b.Target, Link: b.App.Build.Link, CGO: b.App.Build.CGO, GoVersion: p.Go.Version}
-		all.Go(func() {
-			checked[i].Info, wrong[i] = artifact.Check(filepath.Join(out, filepath.FromSlash(b.Path)), want)
-		})
+// bringOut writes a binary to the output and proves that it is what it must be.
+func (s Stages) bringOut(ctx context.Context, job *buildJob, out Output) error {
+	b := job.binary()
+	if err := b.export(ctx, out); err != nil {
+		return fmt.Errorf("export the binary for %s: %w", job.target, err)
 	}
-	all.Wait()
-	for i, b := range checked {
-		if wrong[i] == nil {
-			continue
-		}
-		stage.Fail(report.Failure{
-			Title: "the binary for " + b.Target.String() + " is not what it must be", Tail: strings.Split(wrong[i].Error(), "\n"),
+	want := artifact.Want{Target: b.Target, Link: b.App.Build.Link, CGO: b.App.Build.CGO, GoVersion: s.Project.Go.Version}
+	var err error
+	if job.info, err = artifact.Check(filepath.Join(out.Dir, filepath.FromSlash(b.Path)), want); err != nil {
+		job.failed = true
+		job.step.Fail(report.Failure{
+			Title: "the binary for " + b.Target.String() + " is not what it must be", Tail: strings.Split(err.Error(), "\n"),
 			Next: "see build.link and build.cgo of " + b.App.Name + " in slipway.yaml",
 		})
 	}
-	return checked
+	return nil
 }
 
 // buildArgs is the command line that builds an app into a file.

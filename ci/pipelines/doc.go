@@ -3,8 +3,7 @@
 //
 //	stages := pipelines.New(pipelines.Config{Client: client, Project: project, …})
 //	verdict, err := stages.Verify(ctx, nil)
-//	built, err := stages.Build(ctx)
-//	binaries, err := stages.Export(ctx, built, pipelines.Output{Dir: "out"})
+//	built, err := stages.Build(ctx, pipelines.Output{Dir: "out"})
 //
 // A [Stages] value knows the project, the engine's client and the root filesystems. It is a value: copies share the engine's
 // cache and nothing else, and its methods may be called at the same time.

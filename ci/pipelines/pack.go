@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -30,27 +31,18 @@ func (s Stages) Package(ctx context.Context, built Built, out Output) ([]Archive
 	for i, b := range built.Binaries {
 		archives[i] = Archive{Binary: b, Product: Product{Path: archiveName(s.Project, b), Mode: 0o644}}
 		step := stage.Step(archives[i].Path)
-		group.Go(func() error { return s.pack(groupCtx, step, &archives[i]) })
+		group.Go(func() error { return s.pack(groupCtx, step, &archives[i], out) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var packed []Archive
-	var products []Product
-	for _, a := range archives {
-		if a.file != nil {
-			packed, products = append(packed, a), append(products, a.Product)
-		}
-	}
-	if err := s.export(ctx, out, products); err != nil {
-		return nil, fmt.Errorf("export the archives: %w", err)
-	}
+	packed := slices.DeleteFunc(archives, func(a Archive) bool { return a.file == nil })
 	stage.Done(plural(len(packed), "archive", "archives"))
 	return packed, nil
 }
 
 // pack packs one archive. One that cannot be packed fails its step and has no file.
-func (s Stages) pack(ctx context.Context, step *report.StepRecorder, a *Archive) error {
+func (s Stages) pack(ctx context.Context, step *report.StepRecorder, a *Archive, out Output) error {
 	documents := documents(s.Project.Root, a.Binary.App)
 	request, err := json.Marshal(packRequest(s.Project, *a, documents))
 	if err != nil {
@@ -70,6 +62,9 @@ func (s Stages) pack(ctx context.Context, step *report.StepRecorder, a *Archive)
 		return nil
 	}
 	a.file, a.SHA256 = o.After.File(name), o.SHA256
+	if err := a.export(ctx, out); err != nil {
+		return fmt.Errorf("export %s: %w", a.Path, err)
+	}
 	step.Done(o.result(""))
 	return nil
 }

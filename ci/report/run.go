@@ -33,6 +33,7 @@ const (
 	KindBinary    = "binary"
 	KindArchive   = "archive"
 	KindImage     = "image"
+	KindSBOM      = "sbom"
 	KindChecksums = "checksums"
 )
 

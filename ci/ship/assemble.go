@@ -23,31 +23,30 @@ import (
 type assembly struct {
 	run      *run
 	built    pipelines.Built
-	binaries []pipelines.Binary // as they were exported and checked
 	archives []pipelines.Archive
 	digests  map[string]v1.Hash // by app
+	bills    []bill
 }
 
 // assemble builds the binaries and puts archives and images together from them, in the staging directory.
 func (a *assembly) assemble(ctx context.Context) (err error) {
-	if a.built, err = a.run.stages.Build(ctx); err != nil || a.built.Failed {
+	if a.built, err = a.run.stages.Build(ctx, a.run.dist.output()); err != nil || a.built.Failed {
 		return err
 	}
 	if len(a.built.Binaries) == 0 {
 		return a.nothing()
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		a.binaries, err = a.run.stages.Export(ctx, a.built, a.run.dist.output())
-		return err
-	})
 	if a.run.verb.packages() {
 		group.Go(func() error { return a.pack(ctx) })
 	}
 	if a.run.verb.images() {
 		group.Go(func() error { return a.images(ctx) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil || a.run.verb != Publish || a.run.failed() != ExitOK {
+		return err
+	}
+	return a.writeBills()
 }
 
 // nothing ends a run in which no target could be built, as with a dependency that needs cgo. The steps have said why.
@@ -196,6 +195,10 @@ func (a *assembly) deliver() error {
 	if err := a.run.dist.deliver(); err != nil {
 		return err
 	}
+	a.run.images, a.run.made, a.run.bills = a.digests, artifacts, map[string][]byte{}
+	for _, b := range a.bills {
+		a.run.bills[b.path] = b.data
+	}
 	for _, each := range artifacts {
 		a.run.report.Artifact(report.Artifact{Name: each.Name, Path: each.Path, Kind: string(each.Kind), Target: each.Target, Digest: each.Digest, Size: each.Size})
 	}
@@ -205,7 +208,7 @@ func (a *assembly) deliver() error {
 // list is everything that was made, with digests, in the order of apps and targets.
 func (a *assembly) list() ([]artifact.Artifact, error) {
 	var all []artifact.Artifact
-	for _, b := range a.binaries {
+	for _, b := range a.built.Binaries {
 		all = append(all, artifact.Artifact{
 			Name: b.App.Name, Path: b.Path, Kind: artifact.Binary, Target: b.Target.String(), Digest: "sha256:" + b.Info.SHA256, Size: b.Info.Size,
 		})
@@ -216,6 +219,9 @@ func (a *assembly) list() ([]artifact.Artifact, error) {
 			return nil, err
 		}
 		all = append(all, artifact.Artifact{Name: archive.Path, Path: archive.Path, Kind: artifact.Archive, Target: archive.Binary.Target.String(), Digest: "sha256:" + digest, Size: size})
+	}
+	for _, b := range a.bills {
+		all = append(all, b.artifact())
 	}
 	for _, app := range a.run.project.Apps {
 		digest, ok := a.digests[app.Name]

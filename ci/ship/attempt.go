@@ -44,6 +44,7 @@ func (r *run) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.files = config
 	watched, stop := r.session.While(ctx)
 	defer stop()
 	if err = r.begin(watched, stage, config); err == nil && r.failed() == ExitOK {

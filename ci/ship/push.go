@@ -67,13 +67,23 @@ func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, image outb
 		return pushed{}, err
 	}
 	defer client.Close()
+	step.Progress("saying what is in it, and how it was made")
+	artifacts, err := r.attachments(ctx, client, image.app, root)
+	if err != nil {
+		return pushed{}, err
+	}
 	result, err := client.Push(ctx, registry.Request{
-		Repository: image.app.Image.Repository, Root: root, Tags: registryTags(image.tags), MountFrom: before, Force: r.options.Force,
+		Repository: image.app.Image.Repository, Root: root, Artifacts: artifacts, Tags: registryTags(image.tags), MountFrom: before, Force: r.options.Force,
 	})
 	if err != nil {
 		return pushed{}, err
 	}
-	return outcomeOf(name, result), nil
+	done := outcomeOf(name, result)
+	if r.outbound.key != nil {
+		done.published.Signed = r.outbound.key.Identity()
+	}
+	done.published.Attached, err = attachedTo(artifacts)
+	return done, err
 }
 
 func registryTags(tags tag.Tags) []registry.Tag {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/pipelines"
+	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/secret"
@@ -67,8 +68,13 @@ type run struct {
 	from    pipelines.ImageSource
 	found   project.Survey // the sources, as counted
 
-	outbound outbound           // what publish pushes
-	images   map[string]v1.Hash // what was tested, by app
+	// What publish pushes, and says about it.
+	outbound outbound
+	files    pipelines.Config    // what the stages were given
+	verdict  pipelines.Verdict   // of verify
+	images   map[string]v1.Hash  // what was tested, by app
+	made     []artifact.Artifact // all of it
+	bills    map[string][]byte   // by file
 }
 
 // carryOut does the work between the opening of the output directory and the report.
@@ -141,8 +147,9 @@ func (r *run) work(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	if r.verb.verifies() {
 		group.Go(func() error {
-			verdict, err := r.stages.Verify(groupCtx, r.options.Skip)
-			return errors.Join(err, r.dist.writeVerdict(ctx, r.report, verdict))
+			var err error
+			r.verdict, err = r.stages.Verify(groupCtx, r.options.Skip)
+			return errors.Join(err, r.dist.writeVerdict(ctx, r.report, r.verdict))
 		})
 	}
 	if r.verb != Verify && len(r.project.Apps) > 0 {
@@ -154,7 +161,6 @@ func (r *run) work(ctx context.Context) error {
 	if err := a.deliver(); err != nil {
 		return err
 	}
-	r.images = a.digests
 	if r.verb.smokes() {
 		return a.smoke(ctx)
 	}

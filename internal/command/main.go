@@ -110,7 +110,7 @@ func (a *app) root() *cobra.Command {
 	for _, verb := range verbs {
 		root.AddCommand(a.verb(verb))
 	}
-	root.AddCommand(a.doctor(), a.engine(), a.schema(), a.version())
+	root.AddCommand(a.verifyRelease(), a.doctor(), a.engine(), a.schema(), a.version())
 	root.SetHelpCommand(a.help(root))
 	return root
 }

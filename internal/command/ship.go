@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -66,33 +67,40 @@ func (a *app) targetFlag(cmd *cobra.Command) {
 // run carries out a verb and shows it.
 func (a *app) run(verb ship.Verb) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		if err := a.checkEngine(); err != nil {
-			return err
-		}
-		ctx, cancel, err := a.settle(cmd.Context())
-		if err != nil {
-			return err
-		}
-		defer cancel()
-		view := a.view()
-		defer view.Stop()
-		told := false
-		observer := report.ObserverFunc(func(e report.Event) {
-			told = true
-			view.Observe(e)
+		return a.show(cmd, func(ctx context.Context, observer report.Observer) (report.Run, error) {
+			return ship.Run(ctx, verb, a.options, observer)
 		})
-		outcome, err := ship.Run(ctx, verb, a.options, observer)
-		view.Stop()
-		a.exit(outcome.ExitCode)
-		var late *ship.ReportError
-		if errors.As(err, &late) || (err != nil && !told) { // else the report has told it
-			a.complain(err, outcome.ExitCode)
-		}
-		if a.flags.json && (told || err != nil) {
-			return render.JSON(a.Stdout, outcome)
-		}
-		return a.references(outcome)
 	}
+}
+
+// show carries out what makes a report, and shows it: to people while it happens, to machines at its end.
+func (a *app) show(cmd *cobra.Command, carryOut func(context.Context, report.Observer) (report.Run, error)) error {
+	if err := a.checkEngine(); err != nil {
+		return err
+	}
+	ctx, cancel, err := a.settle(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	view := a.view()
+	defer view.Stop()
+	told := false
+	observer := report.ObserverFunc(func(e report.Event) {
+		told = true
+		view.Observe(e)
+	})
+	outcome, err := carryOut(ctx, observer)
+	view.Stop()
+	a.exit(outcome.ExitCode)
+	var late *ship.ReportError
+	if errors.As(err, &late) || (err != nil && !told) { // else the report has told it
+		a.complain(err, outcome.ExitCode)
+	}
+	if a.flags.json && (told || err != nil) {
+		return render.JSON(a.Stdout, outcome)
+	}
+	return a.references(outcome)
 }
 
 // references prints what was published as scripts want it: one image a line, by digest.

@@ -113,6 +113,13 @@ func (s *session) isWanted(reference string, got v1.Hash) error {
 	return &DigestError{s.reference(reference), want, got}
 }
 
+// CheckReference says what is wrong with a reference, before anybody is asked
+// for it.
+func CheckReference(text string) error {
+	_, _, err := parseReference(text)
+	return err
+}
+
 func parseReference(text string) (repository name.Repository, identifier string, err error) {
 	rest, digest, pinned := strings.Cut(text, "@")
 	if at := strings.LastIndex(rest, ":"); at > strings.LastIndex(rest, "/") {

@@ -18,6 +18,7 @@ const (
 	Binary    Kind = "binary"
 	Archive   Kind = "archive"
 	Image     Kind = "image"
+	SBOM      Kind = "sbom"
 	Checksums Kind = "checksums"
 )
 

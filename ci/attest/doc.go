@@ -43,7 +43,10 @@
 //
 // The other types are cyclonedx, vuln, and for tests and coverage the whole
 // name: https://in-toto.io/attestation/test-result/v0.1 and
-// https://github.com/slipway-ci/slipway/attestation/coverage/v1. cosign 2.4 and
-// later want --new-bundle-format besides. "cosign verify" is content with any
-// bundle about the digest; Slipway asks for the signature itself.
+// https://github.com/slipway-ci/slipway/attestation/coverage/v1. The tests of
+// this package run these commands with cosign v3.0.4, with keys of its own and
+// with an Ed25519 key, with and without the registry's Referrers API.
+//
+// "cosign verify" is content with any bundle about the digest; Find asks for the
+// signature itself.
 package attest

@@ -50,9 +50,7 @@ func TestReadKey(t *testing.T) {
 		"text before and after":    {[]byte("the key\n" + string(pkcs8(t, key)) + "\nthat was it\n"), ""},
 		"Ed25519":                  {pkcs8(t, edwards), ""},
 		"cosign 2 and 3":           {cosignKey(t, sigstoreKeys[0], key, "pass"), "pass"},
-		"cosign 1":                 {cosignKey(t, sigstoreKeys[1], key, "pass"), "pass"},
-		"cosign, empty password":   {cosignKey(t, sigstoreKeys[0], key, ""), ""},
-		"cosign, Ed25519":          {cosignKey(t, sigstoreKeys[0], edwards, "pass"), "pass"},
+		"cosign 1, empty password": {cosignKey(t, sigstoreKeys[1], edwards, ""), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			read, err := ReadKey(c.data, []byte(c.password))
@@ -73,6 +71,7 @@ func TestReadKeySaysWhatIsWrong(t *testing.T) {
 	require.NoError(t, err)
 	other, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
+	sealed := cosignKey(t, sigstoreKeys[0], key, "pass")
 	for name, c := range map[string]struct {
 		data     []byte
 		password string
@@ -92,8 +91,8 @@ func TestReadKeySaysWhatIsWrong(t *testing.T) {
 		"encrypted SEC 1":   {pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}, Bytes: []byte("x")}), "", "openssl pkcs8"},
 		"ssh":               {pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: []byte("x")}), "", "it is a key for ssh"},
 		"unknown":           {pem.EncodeToMemory(&pem.Block{Type: "PGP PRIVATE KEY BLOCK", Bytes: []byte("x")}), "", `"PGP PRIVATE KEY BLOCK" is not supported`},
-		"wrong password":    {cosignKey(t, sigstoreKeys[0], key, "pass"), "hunter22", "the password does not open it"},
-		"no password":       {cosignKey(t, sigstoreKeys[0], key, "pass"), "", "the password is empty: set the password"},
+		"wrong password":    {sealed, "hunter22", "the password does not open it"},
+		"no password":       {sealed, "", "the password is empty: set the password"},
 		"a certificate":     {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), "", "it is a certificate"},
 		"changed container": {pem.EncodeToMemory(&pem.Block{Type: sigstoreKeys[0], Bytes: []byte(`{"kdf":{"name":"scrypt","params":{"N":1073741824,"r":8,"p":1}}}`)}), "x", "the password does not open it, or it was changed"},
 	} {

@@ -2,6 +2,7 @@ package attest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -88,8 +89,11 @@ func Provenance(b Build, subjects ...Subject) (Statement, error) {
 		return Statement{}, errors.New("write provenance: it does not say who built: use Where")
 	}
 	dependencies, err := b.dependencies()
+	if err == nil && b.Config != "" {
+		err = checkDigest(b.Config)
+	}
 	if err != nil {
-		return Statement{}, err
+		return Statement{}, fmt.Errorf("write provenance: %w", err)
 	}
 	p := provenance{
 		BuildDefinition: buildDefinition{

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Trust says whose signatures count: a PublicKey, or an identity of package
-// keyless.
+// Trust says whose signatures count. A PublicKey is one.
 type Trust interface {
 	// Check verifies who signed a bundle, and returns the payload that was signed.
 	Check(bundle []byte) (payload []byte, by Signed, err error)

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/testing/data"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -147,9 +149,9 @@ func TestReadRoot(t *testing.T) {
 	}
 	written, err := root.NewTrustedRoot(root.TrustedRootMediaType01, w.FulcioCertificateAuthorities(), w.CTLogs(), w.TimestampingAuthorities(), logs)
 	require.NoError(t, err)
-	data, err := json.Marshal(written)
+	text, err := json.Marshal(written)
 	require.NoError(t, err)
-	read, err := ReadRoot(data)
+	read, err := ReadRoot(text)
 	require.NoError(t, err)
 	trust, err := NewTrust(issuer, identity, read)
 	require.NoError(t, err)
@@ -157,6 +159,37 @@ func TestReadRoot(t *testing.T) {
 	assert.NoError(t, err)
 	_, err = ReadRoot([]byte("{}"))
 	assert.ErrorContains(t, err, "read trusted root: ")
+}
+
+// What GitHub Actions and the public Sigstore made of a release of npm: real certificates, logs and transparency. It is about
+// a SHA-512, so it is the signature alone that is looked at.
+func TestVerifyThePublicSigstore(t *testing.T) {
+	const (
+		github  = "https://token.actions.githubusercontent.com"
+		release = "https://github.com/sigstore/sigstore-js/.github/workflows/release.yml@refs/heads/main"
+	)
+	public := Root{data.TrustedRoot(t, "public-good.json")}
+	published := data.Bundle(t, "sigstore.js@2.0.0-provenance.sigstore.json")
+	published.MediaType = attest.MediaType // of version 0.1, which has a chain in place of the certificate
+	published.VerificationMaterial.Content = &protobundle.VerificationMaterial_Certificate{Certificate: published.VerificationMaterial.GetX509CertificateChain().Certificates[0]}
+	bundle, err := published.MarshalJSON()
+	require.NoError(t, err)
+
+	trust, err := NewTrust(github, release, public)
+	require.NoError(t, err)
+	payload, by, err := trust.verify(bundle)
+	require.NoError(t, err)
+	assert.Contains(t, string(payload), "pkg:npm/sigstore@2.0.0")
+	assert.Equal(t, release, by.Identity)
+	assert.Equal(t, 2023, by.Time.Year())
+
+	trust, err = NewTrust(github, release+"x", public)
+	require.NoError(t, err)
+	_, _, err = trust.verify(bundle)
+	assert.Equal(t, release, isType[*attest.IdentityError](t, err).SignedIdentity)
+	w := newWorld(t)
+	_, _, err = w.trust().verify(bundle)
+	isType[*attest.UntrustedError](t, err)
 }
 
 func TestNewTrustRefuses(t *testing.T) {

@@ -56,6 +56,10 @@ func (t Trust) Check(data []byte) ([]byte, attest.Signed, error) {
 	if opened.Certificate == nil {
 		return nil, attest.Signed{}, t.other("", "key "+opened.Hint)
 	}
+	return t.verify(data)
+}
+
+func (t Trust) verify(data []byte) ([]byte, attest.Signed, error) {
 	var entity bundle.Bundle
 	if err := entity.UnmarshalJSON(data); err != nil {
 		return nil, attest.Signed{}, &attest.FormatError{Reason: err.Error()}

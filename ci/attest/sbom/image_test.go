@@ -87,7 +87,10 @@ func TestIndex(t *testing.T) {
 	index = mutate.AppendManifests(index, note)
 	document, err := Index(subject(), index)
 	require.NoError(t, err)
-	golden(t, "index", document)
+	digest, err := index.Digest() // and so the number: another version of the library describes the same in other words
+	require.NoError(t, err)
+	told := strings.ReplaceAll(string(document), digest.Hex, strings.Repeat("1", 64))
+	golden(t, "index", []byte(strings.Replace(told, read(t, document).SerialNumber, "urn:uuid:index", 1)))
 	valid(t, schema(t), document)
 	list := names(t, document)
 	assert.Equal(t, 2, strings.Count(strings.Join(list, "\n"), "container greeter"), "each platform")

@@ -30,10 +30,10 @@ var layers = [][]string{
 	{"ci/ship"},
 	{"ci/engine", "ci/pipelines", "ci/rootfs"},
 	{"ci/oci/registry"},
-	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/oci/tag", "ci/debian", "ci/report/render"},
+	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/oci/tag", "ci/debian", "ci/report/render", "ci/release/linuxpkg", "ci/release/changelog", "ci/release/forge", "ci/release/ledger"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
 	{"ci/project"},
-	{"ci/report", "ci/target", "internal/hosttest"},
+	{"ci/report", "ci/target", "ci/systemd", "ci/release/forge/forgetest", "internal/hosttest"},
 	{"."}, // the root package: files of the repository that are part of the program
 }
 
@@ -51,6 +51,8 @@ var standardOnly = map[string]string{
 	"ci/debian":                   "it only runs a command",
 	"ci/oci/credentials":          "what handles secrets should depend on as little as possible",
 	"ci/oci/tag":                  "it only decides",
+	"ci/systemd":                  "packages and hosts are given its units, and it only writes texts",
+	"ci/release/forge/forgetest":  "a fake should not share a library with what is tried on it",
 }
 
 // homes says where a third-party library may be imported, so that it can be replaced in one place.
@@ -65,9 +67,11 @@ var homes = map[string][]string{
 	"golang.org/x/crypto/x509roots/fallback": {"ci/pipelines/runtimebase"},
 	"github.com/mattn/go-runewidth":          {"ci/report/render"},
 	"golang.org/x/sys":                       {"ci/engine/embedded", "ci/oci"},
-	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded"},
+	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded", "ci/release/changelog"},
 	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry"},
-	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship"},
+	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship", "ci/release/ledger"},
+	"github.com/goreleaser/nfpm/v2":          {"ci/release/linuxpkg"},
+	"github.com/google/go-github/v80":        {"ci/release/forge"},
 	"github.com/santhosh-tekuri/jsonschema":  {}, // only tests validate with it
 }
 

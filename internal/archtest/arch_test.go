@@ -27,7 +27,7 @@ const module = "github.com/slipway-ci/slipway"
 var layers = [][]string{
 	{"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts"},
 	{"internal/command"},
-	{"ci/ship"},
+	{"ci/ship", "internal/machinetest"},
 	{"ci/engine", "ci/pipelines", "ci/rootfs"},
 	{"ci/oci/registry"},
 	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/oci/tag", "ci/debian", "ci/report/render", "ci/release/linuxpkg", "ci/release/changelog", "ci/release/forge", "ci/release/ledger"},
@@ -57,14 +57,15 @@ var standardOnly = map[string]string{
 
 // homes says where a third-party library may be imported, so that it can be replaced in one place.
 var homes = map[string][]string{
-	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench"},
-	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship"},
+	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench", "internal/machinetest"},
+	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship", "internal/machinetest"},
 	"github.com/klauspost/compress":          {"ci/oci"},
 	"github.com/goccy/go-yaml":               {"ci/project"},
 	"github.com/spf13/cobra":                 {"internal/command"},
 	"github.com/spf13/pflag":                 {"internal/command"},
 	"golang.org/x/term":                      {"internal/command"},
 	"golang.org/x/crypto/x509roots/fallback": {"ci/pipelines/runtimebase"},
+	"golang.org/x/crypto/ssh":                {"internal/machinetest"},
 	"github.com/mattn/go-runewidth":          {"ci/report/render"},
 	"golang.org/x/sys":                       {"ci/engine/embedded", "ci/oci"},
 	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded", "ci/release/changelog"},
@@ -83,7 +84,7 @@ var edge = map[string]string{
 
 var edgeHomes = map[string][]string{
 	"os.Exit":   {"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts", "internal/command", "ci/pipelines/inbox"},
-	"os.Getenv": {"internal/command", "ci/ship"},
+	"os.Getenv": {"internal/command", "ci/ship", "internal/machinetest"},
 }
 
 // file is one Go file of the product, without tests.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -46,3 +47,6 @@ func image(t *testing.T) string {
 	require.NoError(t, os.Rename(layout, file))
 	return file
 }
+
+// Arch is Go's name for the machines' processor: that of this machine.
+func Arch() string { return runtime.GOARCH }

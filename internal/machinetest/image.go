@@ -21,8 +21,8 @@ import (
 //go:embed machine.sh
 var entry string
 
-// packages make a minimal Debian a machine that people deploy to.
-var packages = []string{"systemd", "systemd-sysv", "openssh-server", "dbus", "ca-certificates", "curl", "iproute2", "procps", "sudo", "rsync"}
+// packages make a minimal Debian a machine that people deploy to. rpm is there to try packages of other distributions.
+var packages = []string{"systemd", "systemd-sysv", "openssh-server", "dbus", "ca-certificates", "curl", "iproute2", "procps", "sudo", "rsync", "rpm"}
 
 // image is the root of all machines, as a layout that the engine imports. It is made once and kept in the cache.
 func image(t *testing.T) string {

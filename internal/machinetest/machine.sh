@@ -15,6 +15,9 @@ install -d -o deploy -g deploy -m 700 /home/deploy/.ssh
 install -o deploy -g deploy -m 600 /root/.ssh/authorized_keys /home/deploy/.ssh/authorized_keys
 echo 'deploy ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy
 
+# What a machine forbids, also where containers may do it.
+echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+
 # A kernel that starts systemd leaves it to share mounts; in a container it leaves them as they are, and credentials never appear.
 mount --make-rshared /
 

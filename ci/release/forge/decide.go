@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,18 @@ func find(name string, assets []Asset) *Asset {
 		}
 	}
 	return nil
+}
+
+// others are assets that no file stands for. Somebody may have put them there
+// by hand.
+func others(files []File, assets []Asset) []string {
+	var names []string
+	for _, a := range assets {
+		if !slices.ContainsFunc(files, func(f File) bool { return f.Name == a.Name }) {
+			names = append(names, a.Name)
+		}
+	}
+	return names
 }
 
 // check finds everything that is wrong with a release before anything is sent.

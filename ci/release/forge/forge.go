@@ -93,6 +93,7 @@ type Result struct {
 	Sent      []string // files that were sent, replaced ones included
 	Replaced  []string // files of a draft that had another content or were half there
 	There     []string // files that were there before
+	Others    []string // files that are there and that Release does not name; they stay
 	Published bool     // it became visible now; else it was visible before
 }
 

@@ -2,13 +2,10 @@ package forge
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"time"
 )
 
@@ -174,29 +171,9 @@ func (u *upload) send(ctx context.Context, file File) error {
 	return nil
 }
 
-// open opens a file that still is what its digest says.
-func open(file File) (*os.File, error) {
-	content, err := os.Open(file.Path)
-	if err != nil {
-		return nil, err
-	}
-	hash := sha256.New()
-	_, err = io.Copy(hash, content)
-	if err == nil {
-		_, err = content.Seek(0, io.SeekStart)
-	}
-	if digest := "sha256:" + hex.EncodeToString(hash.Sum(nil)); err == nil && digest != file.Digest {
-		err = fmt.Errorf("%s has changed since its digest was taken (%s, not %s): run it again", file.Path, digest, file.Digest)
-	}
-	if err != nil {
-		content.Close()
-		return nil, err
-	}
-	return content, nil
-}
-
 // publish is the last request. A release that is visible stays as it is.
 func (u *upload) publish(ctx context.Context) error {
+	u.result.Others = others(u.release.Files, u.assets)
 	if u.state.Draft {
 		state, err := u.forge.Publish(ctx, u.state.ID, u.release)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,7 +40,10 @@ func newWorld(t *testing.T) *world {
 		content := []byte(strings.Repeat(name+"\n", 5_000))
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(path, content, 0o644))
-		w.release.Files = append(w.release.Files, forge.File{Name: name, Path: path, Size: int64(len(content)), Digest: forgetest.Digest(content)})
+		file, err := forge.FileAt(path)
+		require.NoError(t, err)
+		require.Equal(t, forge.File{Name: name, Path: path, Size: int64(len(content)), Digest: forgetest.Digest(content)}, file)
+		w.release.Files = append(w.release.Files, file)
 	}
 	return w
 }
@@ -203,6 +207,28 @@ func TestFaultsAreTriedAgain(t *testing.T) {
 	}
 }
 
+// Three in ten requests fail, in any way: each upload succeeds, and every file is received once.
+func TestChaos(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it uploads many times: run without -short")
+	}
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		w := newWorld(t)
+		w.hub.Fault = func(int, *http.Request) *forgetest.Fault {
+			faults := []forgetest.Fault{{}, {Lost: true}, {Cut: true}, {Status: 429}, {Status: 500}, {Status: 502}}
+			if random.IntN(10) >= 3 {
+				return nil
+			}
+			return &faults[random.IntN(len(faults))]
+		}
+		w.uploads()
+		for _, name := range w.names() {
+			assert.Equal(t, 1, w.hub.Received(name), "seed %d, %s", seed, name)
+		}
+	}
+}
+
 func TestDeadline(t *testing.T) {
 	w := newWorld(t)
 	w.hub.Fault = func(int, *http.Request) *forgetest.Fault { return &forgetest.Fault{Status: 503, Body: "busy"} }
@@ -243,6 +269,7 @@ func TestDraftsAreTakenOver(t *testing.T) {
 	old := []byte("another content")
 	draft := w.hub.Add(forgetest.Release{Tag: "v1.2.3", Draft: true, Name: "my words", Assets: []*forgetest.Asset{
 		{Name: w.names()[0], State: "uploaded", Content: w.content(0)}, {Name: w.names()[1], State: "uploaded", Content: old}, {Name: w.names()[2], State: "starter"},
+		{Name: "by-hand.pdf", State: "uploaded", Content: old},
 	}})
 	result, err := w.upload(t.Context())
 	require.NoError(t, err)
@@ -250,7 +277,8 @@ func TestDraftsAreTakenOver(t *testing.T) {
 	assert.Equal(t, w.names()[1:], result.Replaced)
 	assert.False(t, result.Created)
 	assert.False(t, draft.Draft)
-	assert.Len(t, draft.Assets, 3)
+	assert.Len(t, draft.Assets, 4)
+	assert.Equal(t, []string{"by-hand.pdf"}, result.Others)
 }
 
 // Nobody who downloaded a file shall find another one there.

@@ -31,6 +31,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -72,10 +74,11 @@ type fact struct {
 	target string
 }
 
-// Ledger is an open ledger. Close it; one goroutine at a time may use it.
+// Ledger is an open ledger. Close it. Several goroutines may use it.
 type Ledger struct {
 	file    *os.File
 	lock    *flock.Flock
+	mu      sync.Mutex
 	entries []Entry
 	last    map[fact]string // digest
 	damaged int
@@ -104,12 +107,22 @@ func Open(path string) (*Ledger, error) {
 // Has says that this was done, and nothing else to the same target since.
 // It is a hint: see the package.
 func (l *Ledger) Has(e Entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.has(e)
+}
+
+func (l *Ledger) has(e Entry) bool {
 	digest, ok := l.last[fact{e.Kind, e.Target}]
 	return ok && digest == e.Digest && e.Digest != ""
 }
 
 // Entries are all entries, oldest first.
-func (l *Ledger) Entries() []Entry { return append([]Entry(nil), l.entries...) }
+func (l *Ledger) Entries() []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.entries)
+}
 
 // Damaged is how many lines could not be read and were passed over.
 func (l *Ledger) Damaged() int { return l.damaged }
@@ -120,7 +133,9 @@ func (l *Ledger) Record(e Entry) error {
 	if err := e.check(); err != nil {
 		return fmt.Errorf("record %s %q: %w", e.Kind, e.Target, err)
 	}
-	if l.Has(e) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.has(e) {
 		return nil
 	}
 	if e.At.IsZero() {

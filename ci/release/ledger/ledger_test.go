@@ -3,9 +3,11 @@ package ledger
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,6 +73,25 @@ func TestSecondWriterIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, ErrInUse)
 	require.NoError(t, l.Close())
 	require.NoError(t, open(t, path).Close())
+}
+
+func TestManyAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := open(t, path)
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			e := entry(Blob, fmt.Sprint("blob ", i%10), "sha256:a")
+			assert.NoError(t, l.Record(e))
+			assert.True(t, l.Has(e))
+		})
+	}
+	all.Wait()
+	require.NoError(t, l.Close())
+	l = open(t, path)
+	defer l.Close()
+	assert.Len(t, l.Entries(), 10)
+	assert.Zero(t, l.Damaged())
 }
 
 // Wherever the machine stopped while it wrote: what was recorded before is there, and what follows is read as well.

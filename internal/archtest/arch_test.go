@@ -69,7 +69,7 @@ var homes = map[string][]string{
 	"github.com/mattn/go-runewidth":          {"ci/report/render"},
 	"golang.org/x/sys":                       {"ci/engine/embedded", "ci/oci"},
 	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded", "ci/release/changelog"},
-	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry"},
+	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry", "ci/release/linuxpkg"},
 	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship", "ci/release/ledger"},
 	"github.com/goreleaser/nfpm/v2":          {"ci/release/linuxpkg"},
 	"github.com/google/go-github/v80":        {"ci/release/forge"},

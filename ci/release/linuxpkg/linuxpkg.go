@@ -26,8 +26,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ci/slipway/ci/systemd"
 	"github.com/slipway-ci/slipway/ci/target"
@@ -95,7 +98,35 @@ type Packages struct {
 // Write makes a package of each format for each linux binary and puts it into
 // a directory, complete or not at all.
 func Write(ctx context.Context, dir string, app App, binaries []Binary, formats ...Format) (Packages, error) {
-	var all Packages
+	specs, without, err := plan(app, binaries, formats)
+	if err != nil {
+		return Packages{}, err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0)) // it compresses all the time
+	for _, s := range specs {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err := s.write(dir); err != nil {
+				return fmt.Errorf("make %s: %w", s.File, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Packages{}, err
+	}
+	all := Packages{Without: without}
+	for _, s := range specs {
+		all.Made = append(all.Made, s.Package)
+	}
+	return all, nil
+}
+
+// plan decides all packages, and says why there are no others.
+func plan(app App, binaries []Binary, formats []Format) (specs []spec, without []string, err error) {
 	if len(formats) == 0 {
 		formats = Formats()
 	}
@@ -104,28 +135,22 @@ func Write(ctx context.Context, dir string, app App, binaries []Binary, formats 
 			continue
 		}
 		for _, format := range formats {
-			if ctx.Err() != nil {
-				return all, context.Cause(ctx)
-			}
-			spec, err := specify(app, binary, format)
-			if without, ok := asUnsupported(err); ok {
-				all.Without = append(all.Without, without.Error())
+			s, err := specify(app, binary, format)
+			if lacking, ok := asUnsupported(err); ok {
+				without = append(without, lacking.Error())
 				continue
 			}
 			if err != nil {
-				return all, err
+				return nil, nil, err
 			}
-			if err := spec.write(dir); err != nil {
-				return all, fmt.Errorf("make %s: %w", spec.File, err)
-			}
-			all.Made = append(all.Made, spec.Package)
+			specs = append(specs, s)
 		}
 	}
-	return all, nil
+	return specs, without, nil
 }
 
 // write makes one package in a directory of its own and moves it to its place.
-func (s spec) write(dir string) (err error) {
+func (s spec) write(dir string) error {
 	work, err := os.MkdirTemp(dir, ".package-")
 	if err != nil {
 		return err

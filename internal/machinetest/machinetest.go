@@ -71,14 +71,17 @@ func Start(t *testing.T, count int, ports ...int) []*Machine {
 	started.Wait()
 	for i, m := range machines {
 		require.NoError(t, errors[i], "start machine %d", i+1)
-		require.NoError(t, m.connect(t.Context()))
-		t.Cleanup(func() { m.client.Close() })
+		client, err := m.Connect(t.Context(), "root")
+		require.NoError(t, err)
+		t.Cleanup(func() { client.Close() })
+		m.client = client
 		m.await(t)
 	}
 	return machines
 }
 
-// Address is where a port of the machine can be reached from here.
+// Address is where a port of the machine can be reached from here. While nothing listens there, a connection is accepted and
+// closed at once: what is between has to open its own first.
 func (m *Machine) Address(port int) string { return m.ports[port] }
 
 // Run runs a command as root, in a shell, and returns its output. It must succeed.
@@ -121,29 +124,28 @@ func (m *Machine) Dial(network, address string) (net.Conn, error) {
 	return m.client.Dial(network, address)
 }
 
-// connect logs in as root. The key of the machine is known: it was made here.
-func (m *Machine) connect(ctx context.Context) error {
+// Connect logs in as one of Users. The key of the machine is known: it was made here.
+func (m *Machine) Connect(ctx context.Context, user string) (*ssh.Client, error) {
 	signer, err := ssh.ParsePrivateKey(m.Key)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read key of %s: %w", m.Name, err)
 	}
 	hostKey, _, _, _, err := ssh.ParseAuthorizedKey([]byte(m.HostKey))
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read host key of %s: %w", m.Name, err)
 	}
-	config := &ssh.ClientConfig{User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(hostKey),
+	config := &ssh.ClientConfig{User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(hostKey),
 		HostKeyAlgorithms: []string{hostKey.Type()}, Timeout: 10 * time.Second}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", m.SSH)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("reach %s: %w", m.Name, err)
 	}
 	inner, channels, requests, err := ssh.NewClientConn(conn, m.SSH, config)
 	if err != nil {
 		conn.Close()
-		return fmt.Errorf("log in to %s: %w", m.Name, err)
+		return nil, fmt.Errorf("log in to %s as %s: %w", m.Name, user, err)
 	}
-	m.client = ssh.NewClient(inner, channels, requests)
-	return nil
+	return ssh.NewClient(inner, channels, requests), nil
 }
 
 // await waits until systemd has started everything. A unit that a container cannot have may have failed.

@@ -1,6 +1,9 @@
 package machinetest_test
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -15,14 +18,15 @@ func TestMain(m *testing.M) { os.Exit(machinetest.Main(m)) }
 
 // Machines are real, and each is its own.
 func TestMachines(t *testing.T) {
-	machines := machinetest.Start(t, 2, 8080)
+	machines := machinetest.Start(t, 3, 8080)
 	for i, m := range machines {
-		assert.Equal(t, []string{"machine1", "machine2"}[i], strings.TrimSpace(m.Run(t, "hostname")))
+		assert.Equal(t, fmt.Sprint("machine", i+1), strings.TrimSpace(m.Run(t, "hostname")))
 		assert.Equal(t, "systemd\n", m.Run(t, "cat /proc/1/comm"))
 		content := []byte("it's \x00 binary\n")
 		m.Copy(t, "/srv/a b/it's", 0o600, content)
 		assert.Equal(t, string(content), m.Run(t, `cat "/srv/a b/it's"`))
 		assert.Equal(t, "600\n", m.Run(t, `stat -c %a "/srv/a b/it's"`))
+		reached(t, m)
 	}
 
 	first, second := machines[0], machines[1]
@@ -38,4 +42,25 @@ func TestMachines(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 7, result.Code)
 	assert.Equal(t, "0\n", first.Run(t, "sudo -u deploy sudo id -u"))
+}
+
+// reached says that what listens on a machine is reached from here, and that people can log in.
+func reached(t *testing.T, m *machinetest.Machine) {
+	t.Helper()
+	m.Run(t, "/usr/sbin/sshd -p 8080 -o PidFile=/run/second.pid") // it is in the background when it listens
+	conn, err := net.Dial("tcp", m.Address(8080))
+	require.NoError(t, err)
+	defer conn.Close()
+	banner, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	assert.Contains(t, banner, "SSH-2.0")
+
+	client, err := m.Connect(t.Context(), "deploy")
+	require.NoError(t, err)
+	defer client.Close()
+	session, err := client.NewSession()
+	require.NoError(t, err)
+	who, err := session.Output("id -un; sudo -n id -un")
+	require.NoError(t, err)
+	assert.Equal(t, "deploy\nroot\n", string(who))
 }

@@ -19,7 +19,7 @@ import (
 
 var errStalled = errors.New("nothing moved for a while")
 
-// limited is a context for a few short requests.
+// limited is a context for one short request.
 func (g *GitHub) limited(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, g.idle, errStalled)
 }

@@ -117,7 +117,7 @@ func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // Find asks for the published release first: drafts have no address by tag,
 // and there may be several of one tag. The oldest one counts.
 func (g *GitHub) Find(ctx context.Context, tag string) (*State, error) {
-	ctx, stop := g.limited(ctx)
+	ctx, touch, stop := g.watched(ctx)
 	defer stop()
 	release, _, err := g.client.Repositories.GetReleaseByTag(ctx, g.owner, g.name, tag)
 	if err == nil {
@@ -125,17 +125,18 @@ func (g *GitHub) Find(ctx context.Context, tag string) (*State, error) {
 		return &state, nil
 	}
 	if status(err) != http.StatusNotFound {
-		return nil, g.convert(err)
+		return nil, g.convert(stalled(ctx, err))
 	}
-	return g.findDraft(ctx, tag)
+	return g.findDraft(ctx, tag, touch)
 }
 
-func (g *GitHub) findDraft(ctx context.Context, tag string) (*State, error) {
+func (g *GitHub) findDraft(ctx context.Context, tag string, touch func()) (*State, error) {
 	var oldest *State
 	for page := 1; page != 0 && page <= maxPages; {
+		touch()
 		list, answer, err := g.client.Repositories.ListReleases(ctx, g.owner, g.name, &github.ListOptions{Page: page, PerPage: perPage})
 		if err != nil {
-			return nil, g.convert(err)
+			return nil, g.convert(stalled(ctx, err))
 		}
 		for _, release := range list {
 			if state := stateOf(release); state.Tag == tag && (oldest == nil || state.ID < oldest.ID) {
@@ -151,7 +152,7 @@ func (g *GitHub) findDraft(ctx context.Context, tag string) (*State, error) {
 func (g *GitHub) Create(ctx context.Context, r Release) (State, error) {
 	ctx, stop := g.limited(ctx)
 	defer stop()
-	release := g.describe(r)
+	release := describe(r)
 	release.Draft = github.Ptr(true)
 	made, _, err := g.client.Repositories.CreateRelease(ctx, g.owner, g.name, release)
 	if err != nil {
@@ -164,7 +165,7 @@ func (g *GitHub) Create(ctx context.Context, r Release) (State, error) {
 func (g *GitHub) Publish(ctx context.Context, id int64, r Release) (State, error) {
 	ctx, stop := g.limited(ctx)
 	defer stop()
-	release := g.describe(r)
+	release := describe(r)
 	release.Draft = github.Ptr(false)
 	release.MakeLatest = github.Ptr(fmt.Sprint(r.Latest && !r.Prerelease))
 	made, _, err := g.client.Repositories.EditRelease(ctx, g.owner, g.name, id, release)
@@ -177,7 +178,7 @@ func (g *GitHub) Publish(ctx context.Context, id int64, r Release) (State, error
 	return State{}, &TemporaryError{Cause: errors.New("GitHub left the release a draft")}
 }
 
-func (g *GitHub) describe(r Release) *github.RepositoryRelease {
+func describe(r Release) *github.RepositoryRelease {
 	notes := []rune(r.Notes)
 	if len(notes) > maxNotes {
 		notes = append(notes[:maxNotes:maxNotes], []rune("\n\n…")...)
@@ -191,13 +192,14 @@ func stateOf(r *github.RepositoryRelease) State {
 
 // Assets lists all pages of a release's files.
 func (g *GitHub) Assets(ctx context.Context, release int64) ([]Asset, error) {
-	ctx, stop := g.limited(ctx)
+	ctx, touch, stop := g.watched(ctx)
 	defer stop()
 	var assets []Asset
 	for page := 1; page != 0 && page <= maxPages; {
+		touch()
 		list, answer, err := g.client.Repositories.ListReleaseAssets(ctx, g.owner, g.name, release, &github.ListOptions{Page: page, PerPage: perPage})
 		if err != nil {
-			return nil, g.convert(err)
+			return nil, g.convert(stalled(ctx, err))
 		}
 		for _, a := range list {
 			assets = append(assets, assetOf(a))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -146,7 +147,9 @@ func (u *upload) bring(ctx context.Context, file File) error {
 		if err := u.forge.Remove(ctx, have.ID); err != nil {
 			return err
 		}
-		u.result.Replaced = append(u.result.Replaced, file.Name)
+		if !slices.Contains(u.result.Replaced, file.Name) {
+			u.result.Replaced = append(u.result.Replaced, file.Name)
+		}
 	}
 	u.unsure = true
 	return u.send(ctx, file)

@@ -410,3 +410,26 @@ func TestNewGitHub(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 	}
 }
+
+// A list, too, may stand still, on any of its pages.
+func TestStalledList(t *testing.T) {
+	w := newWorld(t)
+	w.hub.PageSize = 1
+	for i := range 3 {
+		w.hub.Add(forgetest.Release{Tag: fmt.Sprintf("v0.%d.0", i)})
+	}
+	stalled := false
+	w.hub.Fault = func(_ int, r *http.Request) *forgetest.Fault {
+		if r.URL.Query().Get("page") != "2" || stalled {
+			return nil
+		}
+		stalled = true
+		return &forgetest.Fault{Stall: true}
+	}
+	hub, err := forge.NewGitHub(forge.GitHubOptions{Repository: "example/greeter", Token: forgetest.Token, API: w.hub.API, Idle: 100 * time.Millisecond})
+	require.NoError(t, err)
+	_, err = forge.Upload(t.Context(), hub, w.release, forge.Options{Backoff: time.Millisecond})
+	require.NoError(t, err)
+	assert.True(t, stalled)
+	assert.NotNil(t, w.hub.Release("v1.2.3"))
+}

@@ -21,8 +21,8 @@ import (
 //go:embed machine.sh
 var entry string
 
-// packages make a minimal Debian a machine that people deploy to. rpm is there to try packages of other distributions.
-var packages = []string{"systemd", "systemd-sysv", "openssh-server", "dbus", "ca-certificates", "curl", "iproute2", "procps", "sudo", "rsync", "rpm"}
+// rootPackages make a minimal Debian a machine that people deploy to. rpm is there to try packages of other distributions.
+var rootPackages = []string{"systemd", "systemd-sysv", "openssh-server", "dbus", "ca-certificates", "curl", "iproute2", "procps", "sudo", "rsync", "rpm"}
 
 // image is the root of all machines, as a layout that the engine imports. It is made once and kept in the cache.
 func image(t *testing.T) string {
@@ -31,7 +31,7 @@ func image(t *testing.T) string {
 	require.NoError(t, err)
 	cache, err := cacheDir()
 	require.NoError(t, err)
-	file := filepath.Join(cache, "rootfs", fmt.Sprintf("machine-%s-%s-%.4x.tar", suite, arch, sha256.Sum256([]byte(strings.Join(packages, " ")))))
+	file := filepath.Join(cache, "rootfs", fmt.Sprintf("machine-%s-%s-%.4x.tar", suite, arch, sha256.Sum256([]byte(strings.Join(rootPackages, " ")))))
 	if _, err := os.Stat(file); err == nil {
 		return file
 	}
@@ -41,7 +41,7 @@ func image(t *testing.T) string {
 	defer os.RemoveAll(work)
 	t.Log("assembling the machines' root (" + suite + ")")
 	root := filepath.Join(work, "root.tar")
-	require.NoError(t, debian.Write(t.Context(), debian.Spec{Suite: suite, Arch: arch, Packages: packages}, root))
+	require.NoError(t, debian.Write(t.Context(), debian.Spec{Suite: suite, Arch: arch, Packages: rootPackages}, root))
 	layout := filepath.Join(work, "layout.tar")
 	require.NoError(t, oci.WriteRootfs(layout, v1.Platform{OS: "linux", Architecture: arch}, func() (io.ReadCloser, error) { return os.Open(root) }))
 	require.NoError(t, os.Rename(layout, file))

@@ -14,6 +14,7 @@ package machinetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -63,14 +64,14 @@ func Start(t *testing.T, count int, ports ...int) []*Machine {
 	client := session(t)
 	root := image(t)
 	machines := make([]*Machine, count)
-	errors := make([]error, count)
+	failures := make([]error, count)
 	var started sync.WaitGroup
 	for i := range machines {
-		started.Go(func() { machines[i], errors[i] = start(t, client, root, fmt.Sprintf("machine%d", i+1), ports) })
+		started.Go(func() { machines[i], failures[i] = start(t, client, root, fmt.Sprintf("machine%d", i+1), ports) })
 	}
 	started.Wait()
 	for i, m := range machines {
-		require.NoError(t, errors[i], "start machine %d", i+1)
+		require.NoError(t, failures[i], "start machine %d", i+1)
 		client, err := m.Connect(t.Context(), "root")
 		require.NoError(t, err)
 		t.Cleanup(func() { client.Close() })
@@ -104,11 +105,15 @@ func (m *Machine) Try(command, input string) (Result, error) {
 	session.Stdin, session.Stdout, session.Stderr = strings.NewReader(input), &stdout, &stderr
 	err = session.Run(command)
 	result := Result{Stdout: stdout.String(), Stderr: stderr.String()}
-	if exit, ok := err.(*ssh.ExitError); ok { //nolint:errorlint // it is never wrapped
+	var exit *ssh.ExitError
+	if errors.As(err, &exit) {
 		result.Code = exit.ExitStatus()
 		return result, nil
 	}
-	return result, err
+	if err != nil {
+		return result, fmt.Errorf("run on %s: %w", m.Name, err)
+	}
+	return result, nil
 }
 
 // Copy writes a file.

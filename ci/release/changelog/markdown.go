@@ -57,7 +57,7 @@ func escape(text string) string {
 	code := len(spans)%2 == 1 && !strings.Contains(text, "``")
 	for i := range spans {
 		if i%2 == 0 || !code {
-			spans[i] = plain.Replace(spans[i])
+			spans[i] = plain(spans[i])
 		}
 	}
 	if code {
@@ -67,4 +67,6 @@ func escape(text string) string {
 }
 
 // plain escapes what Markdown or HTML would read.
-var plain = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`, "<", "&lt;", ">", "&gt;", "&", "&amp;")
+func plain(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`, "<", "&lt;", ">", "&gt;", "&", "&amp;").Replace(text)
+}

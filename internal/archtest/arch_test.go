@@ -27,13 +27,13 @@ const module = "github.com/slipway-ci/slipway"
 var layers = [][]string{
 	{"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts"},
 	{"internal/command"},
-	{"ci/ship"},
+	{"ci/ship", "internal/machinetest"},
 	{"ci/engine", "ci/pipelines", "ci/rootfs"},
 	{"ci/oci/registry", "ci/attest/sbom", "ci/attest/keyless"},
-	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/debian", "ci/report/render", "ci/attest"},
+	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/debian", "ci/report/render", "ci/attest", "ci/release/linuxpkg", "ci/release/changelog", "ci/release/forge", "ci/release/ledger"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
 	{"ci/project"},
-	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "internal/hosttest"},
+	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "ci/systemd", "ci/release/forge/forgetest", "internal/hosttest"},
 	{"."}, // the root package: files of the repository that are part of the program
 }
 
@@ -52,23 +52,28 @@ var standardOnly = map[string]string{
 	"ci/oci/credentials":          "what handles secrets should depend on as little as possible",
 	"ci/oci/tag":                  "it only decides",
 	"ci/secret":                   "what handles secrets should depend on as little as possible",
+	"ci/systemd":                  "packages and hosts are given its units, and it only writes texts",
+	"ci/release/forge/forgetest":  "a fake should not share a library with what is tried on it",
 }
 
 // homes says where a third-party library may be imported, so that it can be replaced in one place.
 var homes = map[string][]string{
-	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench"},
-	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship", "ci/attest/sbom"},
+	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench", "internal/machinetest"},
+	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship", "ci/attest/sbom", "internal/machinetest"},
 	"github.com/klauspost/compress":          {"ci/oci"},
 	"github.com/goccy/go-yaml":               {"ci/project"},
 	"github.com/spf13/cobra":                 {"internal/command"},
 	"github.com/spf13/pflag":                 {"internal/command"},
 	"golang.org/x/term":                      {"internal/command"},
 	"golang.org/x/crypto/x509roots/fallback": {"ci/pipelines/runtimebase"},
+	"golang.org/x/crypto/ssh":                {"internal/machinetest"},
 	"github.com/mattn/go-runewidth":          {"ci/report/render"},
 	"golang.org/x/sys":                       {"ci/engine/embedded", "ci/oci"},
-	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded"},
-	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry"},
-	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship"},
+	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded", "ci/release/changelog"},
+	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry", "ci/release/linuxpkg"},
+	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship", "ci/release/ledger"},
+	"github.com/goreleaser/nfpm/v2":          {"ci/release/linuxpkg"},
+	"github.com/google/go-github/v80":        {"ci/release/forge"},
 	"github.com/santhosh-tekuri/jsonschema":  {}, // only tests validate with it
 	"github.com/CycloneDX/cyclonedx-go":      {"ci/attest/sbom"},
 	"github.com/google/uuid":                 {"ci/attest/sbom"},
@@ -85,7 +90,7 @@ var edge = map[string]string{
 
 var edgeHomes = map[string][]string{
 	"os.Exit":   {"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts", "internal/command", "ci/pipelines/inbox"},
-	"os.Getenv": {"internal/command", "ci/ship"},
+	"os.Getenv": {"internal/command", "ci/ship", "internal/machinetest"},
 }
 
 // file is one Go file of the product, without tests.

@@ -1,0 +1,3 @@
+#!/bin/sh
+rc-service --ifstarted {{.Name}} restart
+exit 0

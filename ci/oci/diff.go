@@ -11,7 +11,6 @@ import (
 	"path"
 	"reflect"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -242,35 +241,32 @@ func diffEntries(name string, a, b held) []string {
 	about("owner", fmt.Sprintf("%d:%d", a.header.Uid, a.header.Gid), fmt.Sprintf("%d:%d", b.header.Uid, b.header.Gid))
 	about("time", a.header.ModTime.UTC().String(), b.header.ModTime.UTC().String())
 	about("link", a.header.Linkname, b.header.Linkname)
-	if text := diffContent(a.data, b.data); text != "" {
+	for _, text := range diffContent(a.data, b.data) {
 		found = append(found, name+": "+text)
 	}
 	return found
 }
 
 // diffContent says where two contents part, and shows the texts that stand in the places where they differ: a time, a path.
-func diffContent(a, b []byte) string {
+func diffContent(a, b []byte) []string {
 	if bytes.Equal(a, b) {
-		return ""
+		return nil
 	}
 	places := parting(a, b)
 	text := fmt.Sprintf("content differs from byte %d on", places[0])
 	if len(a) != len(b) {
 		text += fmt.Sprintf(", and has %d and %d bytes", len(a), len(b))
 	}
-	var shown []string
+	shown := []string{text}
 	end := 0 // of the text that was shown last
 	for _, at := range places {
 		one, two := around(a, at), around(b, at)
-		if at < end || len(one)+len(two) < minText || len(shown) == maxTexts {
+		if at < end || len(one)+len(two) < minText || len(shown) > maxTexts {
 			continue
 		}
 		shown, end = append(shown, fmt.Sprintf("%q and %q", one, two)), at+max(len(one), len(two))
 	}
-	if len(shown) > 0 {
-		text += ": " + strings.Join(shown, ", ")
-	}
-	return text
+	return shown
 }
 
 const (
@@ -300,7 +296,7 @@ func parting(a, b []byte) []int {
 
 // around is the printable text around a place, or "".
 func around(data []byte, at int) string {
-	const reach = 40
+	const reach = 30
 	printable := func(c byte) bool { return c >= ' ' && c <= '~' }
 	from, to := at, at
 	for from > 0 && at-from < reach && printable(data[from-1]) {

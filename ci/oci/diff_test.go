@@ -23,7 +23,7 @@ func TestDiff(t *testing.T) {
 		want []string
 	}{
 		"the same":            {indexOf(service("noon")), indexOf(service("noon")), nil},
-		"a planted timestamp": {indexOf(service("noon")), indexOf(service("dusk")), []string{`linux/amd64: /app/service: content differs from byte 11 on: "built at noon" and "built at dusk"`}},
+		"a planted timestamp": {indexOf(service("noon")), indexOf(service("dusk")), []string{"linux/amd64: /app/service: content differs from byte 11 on", `linux/amd64: /app/service: "built at noon" and "built at dusk"`}},
 		"a file too many":     {indexOf(service("noon")), indexOf(service("noon", file("app/more", "x"))), []string{"linux/amd64: /app/more is only in the second"}},
 		"a mode, a time, an owner": {
 			indexOf(service("noon", file("x", "x"))),

@@ -20,7 +20,7 @@ import (
 const inputsAnnotation = "ci.slipway.image.inputs"
 
 // imageFormat changes when the same inputs would give another image, so that older images are not taken for it.
-const imageFormat = 1
+const imageFormat = 2
 
 // imageInputs is the digest of all that an image is made of: the binaries, as the engine has just said they are, the
 // Dockerfile, the base, and what the image says about itself. It is empty for a Dockerfile whose result depends on more.

@@ -168,6 +168,8 @@ func TestRebuild(t *testing.T) {
 const greeting = `package greet
 
 // Text greets somebody.
+//
+//go:noinline
 func Text(name string) string {
 	switch name {
 	case "":

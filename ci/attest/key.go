@@ -66,7 +66,7 @@ func privateBlock(data []byte) (*pem.Block, error) {
 	case block == nil && bytes.Contains(data, []byte(`\n`)):
 		return nil, errors.New(`it has \n in place of line ends: pass it with real ones`)
 	case block == nil:
-		return nil, errors.New("it is no PEM: it starts with -----BEGIN and ends with -----END, each on a line of its own")
+		return nil, errors.New("it is no PEM file, which begins with -----BEGIN and ends with -----END, each on a line of its own")
 	case refused[block.Type] != "":
 		return nil, errors.New(refused[block.Type])
 	case block.Headers["Proc-Type"] != "":

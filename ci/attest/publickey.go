@@ -22,7 +22,7 @@ type PublicKey struct {
 func ReadPublicKey(data []byte) (PublicKey, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return PublicKey{}, errors.New("read public key: it is no PEM: it starts with -----BEGIN PUBLIC KEY-----")
+		return PublicKey{}, errors.New("read public key: it is no PEM file, which begins with -----BEGIN PUBLIC KEY-----")
 	}
 	if block.Type != "PUBLIC KEY" {
 		return PublicKey{}, fmt.Errorf("read public key: it is a %.40q: take the public key, such as cosign.pub", block.Type)

@@ -16,12 +16,19 @@ type config struct {
 
 type publishConfig struct {
 	Registries map[string]registryConfig `yaml:"registries" keys:"host" doc:"Registries, as host or host:port, that are not reached over TLS with certificates that the system trusts."`
+	GitHub     *gitHubConfig             `yaml:"github" doc:"Where archives and packages of a release are uploaded. Left out: nowhere."`
 	Sign       signConfig                `yaml:"sign" doc:"What signs images and what is said about them. Left out: nothing is signed."`
 }
 
 type registryConfig struct {
 	HTTP bool   `yaml:"http" doc:"Talk without TLS: everyone in between can read and change what is pushed."`
 	CA   string `yaml:"ca" rule:"place" doc:"File of certificates, as PEM, of further authorities."`
+}
+
+type gitHubConfig struct {
+	Repository string `yaml:"repository" rule:"gitHub" need:"yes" doc:"Where releases are made, as owner/name."`
+	API        string `yaml:"api" rule:"address" doc:"Address of the API. Left out: GITHUB_API_URL, or that of GitHub itself."`
+	Token      string `yaml:"token" rule:"secret" doc:"Where the token is. Left out: env://GITHUB_TOKEN."`
 }
 
 type signConfig struct {
@@ -57,14 +64,15 @@ type ignoreConfig struct {
 }
 
 type appConfig struct {
-	Name    string            `yaml:"name" rule:"name" need:"yes" doc:"Name of the program: a-z, 0-9 and -."`
-	Dir     string            `yaml:"dir" rule:"place" doc:"Directory of its module or package. Left out: the directory of this file."`
-	Main    string            `yaml:"main" rule:"place" doc:"Package main, relative to dir. Left out: dir itself."`
-	Targets []string          `yaml:"targets" rule:"target" some:"yes" doc:"What to build for, as os/arch or os/arch/variant. Left out: linux, darwin and windows on amd64 and arm64."`
-	Build   buildConfig       `yaml:"build" doc:"How to compile and link."`
-	Vars    map[string]string `yaml:"vars" rule:"template" doc:"String variables to set, as templates. Left out: version variables that package main declares."`
-	Image   imageConfig       `yaml:"image" doc:"The container image."`
-	Service *serviceConfig    `yaml:"service" doc:"Says that the program is a service, and how to ask it for its health."`
+	Name     string            `yaml:"name" rule:"name" need:"yes" doc:"Name of the program: a-z, 0-9 and -."`
+	Dir      string            `yaml:"dir" rule:"place" doc:"Directory of its module or package. Left out: the directory of this file."`
+	Main     string            `yaml:"main" rule:"place" doc:"Package main, relative to dir. Left out: dir itself."`
+	Targets  []string          `yaml:"targets" rule:"target" some:"yes" doc:"What to build for, as os/arch or os/arch/variant. Left out: linux, darwin and windows on amd64 and arm64."`
+	Build    buildConfig       `yaml:"build" doc:"How to compile and link."`
+	Vars     map[string]string `yaml:"vars" rule:"template" doc:"String variables to set, as templates. Left out: version variables that package main declares."`
+	Image    imageConfig       `yaml:"image" doc:"The container image."`
+	Packages *packagesConfig   `yaml:"packages" doc:"Packages for Linux distributions. Left out: none are made."`
+	Service  *serviceConfig    `yaml:"service" doc:"Says that the program is a service, and how to ask it for its health."`
 }
 
 type buildConfig struct {
@@ -83,6 +91,14 @@ type imageConfig struct {
 	Base       string            `yaml:"base" rule:"base" doc:"Base image. Left out: one that Slipway assembles."`
 	User       *int              `yaml:"user" rule:"user" doc:"User id that runs the program. Left out: 65532."`
 	Labels     map[string]string `yaml:"labels" rule:"noNUL" keys:"label" doc:"Further labels."`
+}
+
+type packagesConfig struct {
+	Formats     []string `yaml:"formats" rule:"format" some:"yes" doc:"deb, rpm, apk. Left out: all three."`
+	Description string   `yaml:"description" rule:"noNUL" doc:"What the program is for. The first line is the summary."`
+	Homepage    string   `yaml:"homepage" rule:"noNUL" doc:"Address of a page about it."`
+	License     string   `yaml:"license" rule:"noNUL" doc:"SPDX identifier of its license, such as Apache-2.0."`
+	Maintainer  string   `yaml:"maintainer" rule:"noNUL" doc:"Who answers for the package: Name <address>."`
 }
 
 type serviceConfig struct {

@@ -26,6 +26,7 @@ func (l *loader) namedApps(ctx context.Context) error {
 		app.Build = l.build(field+".build", c.Build)
 		app.Targets, app.TargetsNamed = l.targets(field, c, app)
 		app.Image = l.image(field+".image", c.Image, app)
+		app.Packages = l.packages(field+".packages", c.Packages, app)
 		app.Service = l.service(field+".service", c.Service)
 		l.project.Apps = append(l.project.Apps, app)
 	}

@@ -75,7 +75,8 @@ type App struct {
 	Build        Build
 	Vars         map[string]string // main.version: 1.2.3, expanded
 	Image        Image
-	Service      *Service // nil: not a service
+	Packages     *Packages // nil: none are made
+	Service      *Service  // nil: not a service
 }
 
 // Build is how the compiler and the linker are called.
@@ -97,6 +98,12 @@ type Image struct {
 	Base       string   // "" means the base that Slipway assembles itself
 	User       int
 	Labels     map[string]string
+}
+
+// Packages are what Linux distributions install an app with.
+type Packages struct {
+	Formats                                    []string // deb, rpm, apk
+	Description, Homepage, License, Maintainer string
 }
 
 // Service is how a running app is asked whether it is well.

@@ -20,6 +20,8 @@ const (
 	variablePattern    = `^[A-Za-z_][A-Za-z0-9_]*$`
 	hostPattern        = `^[A-Za-z0-9]([A-Za-z0-9-]*\.[A-Za-z0-9.-]+(:[0-9]+)?|[A-Za-z0-9-]*:[0-9]+)$`
 	repositoryPattern  = `^[A-Za-z0-9]([A-Za-z0-9-]*\.[A-Za-z0-9.-]+(:[0-9]+)?|[A-Za-z0-9-]*:[0-9]+)/[a-z0-9]+([._/-]+[a-z0-9]+)*$`
+	gitHubPattern      = `^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$`
+	addressPattern     = `^https?://[!-~]+$`
 	secretPattern      = `^(env://[A-Za-z_][A-Za-z0-9_]*|(file|cmd)://[^\x00]*[^\x00\s][^\x00]*)$`
 	tagTemplatePattern = `^[^\x00-\x1f]+$`
 	basePattern        = `^[^\x00-\x20]*$`
@@ -65,6 +67,12 @@ func ruleOf(name string) rule {
 		return rule{pattern: repositoryPattern}
 	case "host":
 		return rule{pattern: hostPattern}
+	case "gitHub":
+		return rule{pattern: gitHubPattern}
+	case "address":
+		return rule{pattern: addressPattern}
+	case "format":
+		return rule{values: []string{"deb", "rpm", "apk"}}
 	case "secret":
 		return rule{pattern: secretPattern}
 	case "tagTemplate":

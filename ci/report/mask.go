@@ -62,6 +62,10 @@ func (r *Recorder) artifact(a Artifact) Artifact {
 	return a
 }
 
+func (r *Recorder) release(release Release) Release {
+	return Release{Tag: r.line(release.Tag), URL: r.line(release.URL), Files: r.lines(release.Files), Sent: r.lines(release.Sent)}
+}
+
 func (r *Recorder) published(p Published) Published {
 	p.App, p.Repository, p.Digest, p.Signed = r.line(p.App), r.line(p.Repository), r.line(p.Digest), r.line(p.Signed)
 	p.Tags, p.Attached = r.lines(p.Tags), full(p.Attached)
@@ -84,6 +88,9 @@ func (r *Recorder) maskRun(run Run) Run {
 	}
 	for i, a := range run.Artifacts {
 		run.Artifacts[i] = r.artifact(a)
+	}
+	for i, release := range run.Releases {
+		run.Releases[i] = r.release(release)
 	}
 	for i, p := range run.Published {
 		run.Published[i] = r.published(p)

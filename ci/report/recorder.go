@@ -155,6 +155,15 @@ func (r *Recorder) Published(p Published) {
 	}
 }
 
+// Release adds a release that was made, or completed, on a forge.
+func (r *Recorder) Release(release Release) {
+	r.enter()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.run.Releases = append(r.run.Releases, r.release(release))
+	}
+}
+
 // Restart forgets the stages so far, with what failed in them: the same work begins again. Who watches sees them canceled.
 func (r *Recorder) Restart() {
 	r.enter()

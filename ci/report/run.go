@@ -33,7 +33,9 @@ const (
 	KindBinary    = "binary"
 	KindArchive   = "archive"
 	KindImage     = "image"
+	KindPackage   = "package"
 	KindSBOM      = "sbom"
+	KindChangelog = "changelog"
 	KindChecksums = "checksums"
 )
 
@@ -81,6 +83,7 @@ type Run struct {
 	Stages     []Stage     `json:"stages"`
 	Artifacts  []Artifact  `json:"artifacts"`
 	Published  []Published `json:"published"`
+	Releases   []Release   `json:"releases"`
 	ExitCode   int         `json:"exit_code"`
 	Failures   []Failure   `json:"failures"`
 	Warnings   []string    `json:"warnings"`
@@ -201,6 +204,14 @@ type Published struct {
 // Reference names the image by its digest, as every tool takes it.
 func (p Published) Reference() string { return p.Repository + "@" + p.Digest }
 
+// Release is one on a forge, with its files.
+type Release struct {
+	Tag   string   `json:"tag"`
+	URL   string   `json:"url"`
+	Files []string `json:"files"`
+	Sent  []string `json:"sent"` // by this run
+}
+
 // Attached is something about an image that the registry lists with it.
 type Attached struct {
 	Type   string `json:"type"`
@@ -226,6 +237,10 @@ func (r Run) MarshalJSON() ([]byte, error) {
 func (r Run) clone() Run {
 	r.Inferred = full(r.Inferred)
 	r.Artifacts = full(r.Artifacts)
+	r.Releases = full(r.Releases)
+	for i, release := range r.Releases {
+		r.Releases[i].Files, r.Releases[i].Sent = full(release.Files), full(release.Sent)
+	}
 	r.Published = full(r.Published)
 	for i, p := range r.Published {
 		r.Published[i].Tags, r.Published[i].Attached = full(p.Tags), full(p.Attached)

@@ -2,6 +2,7 @@ package ship
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,16 +17,19 @@ import (
 	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
 	"github.com/slipway-ci/slipway/ci/pipelines/runtimebase"
 	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/release/linuxpkg"
 	"github.com/slipway-ci/slipway/ci/report"
 )
 
 // assembly is what is made of the binaries of a run.
 type assembly struct {
-	run      *run
-	built    pipelines.Built
-	archives []pipelines.Archive
-	digests  map[string]v1.Hash // by app
-	bills    []bill
+	run       *run
+	built     pipelines.Built
+	archives  []pipelines.Archive
+	digests   map[string]v1.Hash // by app
+	packages  []linuxpkg.Package
+	changelog string
+	bills     []bill
 }
 
 // assemble builds the binaries and puts archives and images together from them, in the staging directory.
@@ -46,7 +50,7 @@ func (a *assembly) assemble(ctx context.Context) (err error) {
 	if err := group.Wait(); err != nil || a.run.verb != Publish || a.run.failed() != ExitOK {
 		return err
 	}
-	return a.writeBills()
+	return errors.Join(a.writeBills(), a.writeChangelog(ctx))
 }
 
 // nothing ends a run in which no target could be built, as with a dependency that needs cgo. The steps have said why.
@@ -60,8 +64,10 @@ func (a *assembly) nothing() error {
 }
 
 func (a *assembly) pack(ctx context.Context) (err error) {
-	a.archives, err = a.run.stages.Package(ctx, a.built, a.run.dist.output())
-	return err
+	if a.archives, err = a.run.stages.Package(ctx, a.built, a.run.dist.output()); err != nil {
+		return err
+	}
+	return a.linuxPackages(ctx)
 }
 
 // images assembles the image of each app with linux targets, makes it canonical and writes it as an OCI layout.
@@ -195,7 +201,7 @@ func (a *assembly) deliver() error {
 	if err := a.run.dist.deliver(); err != nil {
 		return err
 	}
-	a.run.images, a.run.made, a.run.bills = a.digests, artifacts, map[string][]byte{}
+	a.run.images, a.run.made, a.run.notes, a.run.bills = a.digests, artifacts, a.changelog, map[string][]byte{}
 	for _, b := range a.bills {
 		a.run.bills[b.path] = b.data
 	}
@@ -220,6 +226,12 @@ func (a *assembly) list() ([]artifact.Artifact, error) {
 		}
 		all = append(all, artifact.Artifact{Name: archive.Path, Path: archive.Path, Kind: artifact.Archive, Target: archive.Binary.Target.String(), Digest: "sha256:" + digest, Size: size})
 	}
+	files, err := a.packageArtifacts()
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, files...)
+	all = append(all, a.changelogArtifact()...)
 	for _, b := range a.bills {
 		all = append(all, b.artifact())
 	}

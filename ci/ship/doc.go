@@ -26,7 +26,9 @@
 //
 // # What may be relied on
 //
-//   - Nothing is pushed and nothing is deployed by the verbs of this package.
+//   - Only [Publish] changes anything outside of this machine, and only after all else went well: what it pushes is what was tested.
+//     It may be repeated; what is there is not sent again.
+//   - [VerifyRelease] changes nothing and fails when anything is missing.
 //   - The output directory is written when all went well, in one go; a run that fails or is killed leaves the last one as it was.
 //   - The same commit gives the same bytes, on any machine, from any directory.
 //   - A context that ends stops the run within seconds; what was done stays cached.

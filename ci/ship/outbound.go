@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-ci/slipway/ci/oci/registry"
 	"github.com/slipway-ci/slipway/ci/oci/tag"
 	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/release/forge"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/secret"
 )
@@ -24,6 +25,7 @@ type outbound struct {
 	hosts   map[string]registry.Host
 	logins  logins
 	key     *attest.Key // nil: nothing is signed
+	hub     forge.Forge // nil: no release is made
 	secrets []string    // nobody may read them
 }
 
@@ -62,7 +64,7 @@ func newOutbound(ctx context.Context, o Options, p project.Project) (outbound, e
 			return outbound{}, &UsageError{err.Error()}
 		}
 	}
-	if err := out.readKey(ctx, o, p); err != nil {
+	if err := errors.Join(out.readKey(ctx, o, p), out.readHub(ctx, o, p)); err != nil {
 		return outbound{}, &UsageError{err.Error()}
 	}
 	return out, nil
@@ -131,7 +133,7 @@ func outboundImages(p project.Project) ([]outboundImage, error) {
 		}
 		images = append(images, outboundImage{app, tags})
 	}
-	if len(images) == 0 {
+	if len(images) == 0 && p.Publish.GitHub == nil {
 		problems = append(problems, errors.New(nowhere(p)))
 	}
 	return images, errors.Join(problems...)

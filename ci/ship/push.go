@@ -10,11 +10,29 @@ import (
 	"github.com/slipway-ci/slipway/ci/oci"
 	"github.com/slipway-ci/slipway/ci/oci/registry"
 	"github.com/slipway-ci/slipway/ci/oci/tag"
+	"github.com/slipway-ci/slipway/ci/release/ledger"
 	"github.com/slipway-ci/slipway/ci/report"
 )
 
-// push pushes the images that were tested, one after the other. It needs no engine: they are read from the output directory.
-func (r *run) push(ctx context.Context) error {
+// push pushes what was tested: the images, one after the other, and then a release with the files. It needs no engine: all of it
+// is read from the output directory. What is done is written down below reports; the registry and the forge are asked all the
+// same, because they know better.
+func (r *run) push(ctx context.Context) (err error) {
+	book, err := ledger.Open(filepath.Join(r.dist.dir, reportsDir, ledgerFile))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	if err := r.pushImages(ctx, book); err != nil || r.failed() != ExitOK {
+		return err
+	}
+	return r.release(ctx, book)
+}
+
+func (r *run) pushImages(ctx context.Context, book *ledger.Ledger) error {
+	if len(r.outbound.images) == 0 {
+		return nil
+	}
 	stage := r.report.Stage("publish")
 	var pushed []string
 	for _, image := range r.outbound.images {
@@ -31,6 +49,9 @@ func (r *run) push(ctx context.Context) error {
 		pushed = append(pushed, image.app.Image.Repository)
 		r.report.Published(done.published)
 		step.Done(done.result())
+		if err := recordImage(book, done.published); err != nil {
+			return err
+		}
 	}
 	stage.Done(plural(len(pushed), "image"))
 	return nil

@@ -75,6 +75,7 @@ type run struct {
 	images   map[string]v1.Hash  // what was tested, by app
 	made     []artifact.Artifact // all of it
 	bills    map[string][]byte   // by file
+	notes    string              // what has changed
 }
 
 // carryOut does the work between the opening of the output directory and the report.

@@ -53,6 +53,9 @@ func VerifyRelease(ctx context.Context, o VerifyOptions, observer report.Observe
 	if o.Options, err = o.settled(); err != nil {
 		return refused(err)
 	}
+	if err := registry.CheckReference(o.Reference); err != nil {
+		return refused(&UsageError{err.Error()})
+	}
 	p, err := neighbour(ctx, o.Options)
 	if err != nil {
 		return refused(err)
@@ -93,7 +96,9 @@ func (o VerifyOptions) trust(ctx context.Context, p project.Project) (attest.Tru
 		return nil, errors.New("a key and an identity are named: name one of both")
 	case len(t.Key) > 0:
 		return attest.ReadPublicKey(t.Key)
-	case t.Issuer != "" || t.Identity != "":
+	case (t.Issuer == "") != (t.Identity == ""):
+		return nil, errors.New("--identity and --issuer belong together: who signed, and who says so")
+	case t.Identity != "":
 		return o.identity(ctx)
 	case p.Publish.Key.IsZero():
 		return nil, errors.New("it is not said whom to trust: name a public key with --key, or --issuer and --identity")
@@ -125,9 +130,6 @@ func reader(ctx context.Context, o VerifyOptions, p project.Project) (*registry.
 	out := outbound{logins: logins{}}
 	host, _, _ := strings.Cut(o.Reference, "/")
 	if err := out.logIn(ctx, credentials.Finder{Getenv: o.Getenv, Home: home}, host); err != nil {
-		return nil, nil, err
-	}
-	if err := registry.CheckReference(o.Reference); err != nil {
 		return nil, nil, err
 	}
 	client, err := registry.New(registry.Options{Credentials: out.logins, Hosts: hosts(p.Publish)})

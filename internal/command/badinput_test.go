@@ -349,7 +349,30 @@ func publishInputs() []bad {
 		{what: "publish: a password that cannot be hidden", args: "publish", config: publishing("", ""), env: map[string]string{
 			"SLIPWAY_REGISTRY_PASSWORD": "abc", "SLIPWAY_REGISTRY_HOST": "registry.example.org", "SLIPWAY_REGISTRY_USERNAME": "ada",
 		}},
+		{what: "publish: no token for GitHub", args: "publish", config: publishing("", "publish: {github: {repository: team/web}}\n"), env: map[string]string{"GITHUB_TOKEN": ""}, make: tagged("v1.0.0")},
+		{what: "publish: a repository on GitHub that is an address", args: "publish", config: publishing("", "publish: {github: {repository: \"https://github.com/team/web\"}}\n")},
+		{what: "publish: a format of packages that there is not", args: "publish", config: publishing("", "    packages: {formats: [dep]}\n")},
+		{what: "publish: packages without linux", args: "build", config: "version: 1\napps:\n  - name: web\n    targets: [windows/amd64]\n    packages: {}\n"},
+		{what: "verify-release: no image", args: "verify-release"},
+		{what: "verify-release: no tag", args: "verify-release registry.example.org/team/web --key main.go"},
+		{what: "verify-release: nobody is trusted", args: "verify-release registry.example.org/team/web:1"},
+		{what: "verify-release: a key that is none", args: "verify-release registry.example.org/team/web:1 --key main.go"},
+		{what: "verify-release: a key that is not there", args: "verify-release registry.example.org/team/web:1 --key gone.pub"},
+		{what: "verify-release: half an identity", args: "verify-release registry.example.org/team/web:1 --identity ada@example.org"},
+		{what: "verify-release: a root that is none", args: "verify-release registry.example.org/team/web:1 --identity ada@example.org --issuer https://example.org --root main.go"},
 		{what: "publish: a credential helper that is not there", args: "publish", config: publishing("", ""), env: map[string]string{"DOCKER_CONFIG": ".docker"},
 			files: map[string]string{".docker/config.json": `{"credHelpers": {"registry.example.org": "missing"}}`}},
+	}
+}
+
+// tagged makes a repository of the project, with a tag.
+func tagged(tag string) func(*testing.T) {
+	return func(t *testing.T) {
+		if _, err := exec.LookPath("git"); err != nil {
+			t.Skip("git is not installed")
+		}
+		for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-q", "-m", "all"}, {"tag", tag}} {
+			require.NoError(t, exec.Command("git", args...).Run(), args)
+		}
 	}
 }

@@ -16,7 +16,7 @@ type Root struct{ material root.TrustedMaterial }
 func ReadRoot(data []byte) (Root, error) {
 	material, err := root.NewTrustedRootFromJSON(data)
 	if err != nil {
-		return Root{}, fmt.Errorf("read trusted root: %w", err)
+		return Root{}, errors.New("read trusted root: it is no trusted_root.json, as Sigstore's tools write it")
 	}
 	return Root{material}, nil
 }

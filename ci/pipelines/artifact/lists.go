@@ -18,7 +18,9 @@ const (
 	Binary    Kind = "binary"
 	Archive   Kind = "archive"
 	Image     Kind = "image"
+	Package   Kind = "package"
 	SBOM      Kind = "sbom"
+	Changelog Kind = "changelog"
 	Checksums Kind = "checksums"
 )
 

@@ -193,6 +193,7 @@ func (u *upload) try(ctx context.Context, what string, attempt func(context.Cont
 	end := u.began.Add(u.options.Deadline)
 	limited, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
+	var last error // that says more than "the time is over"
 	for n := 1; ; n++ {
 		err := attempt(limited)
 		var temporary *TemporaryError
@@ -202,10 +203,11 @@ func (u *upload) try(ctx context.Context, what string, attempt func(context.Cont
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 		case limited.Err() != nil:
-			return &DeadlineError{What: what, Tries: n, After: u.options.Deadline, Cause: err}
+			return &DeadlineError{What: what, Tries: n, After: u.options.Deadline, Cause: or(last, err)}
 		case !errors.As(err, &temporary):
 			return fmt.Errorf("%s: %w", what, err)
 		}
+		last = err
 		wait := u.options.wait(n, temporary.After)
 		if time.Now().Add(wait).After(end) {
 			return &DeadlineError{What: what, Tries: n, After: u.options.Deadline, Cause: err}

@@ -31,7 +31,7 @@ func (t theme) ending(run report.Run, opts Options, stages bool) string {
 		if table := t.artifactTable(run.Artifacts, opts); len(table) > 0 {
 			lines = append(append(lines, nil), table...)
 		}
-		if published := publishedLines(run.Published); len(published) > 0 {
+		if published := publishedLines(run); len(published) > 0 {
 			lines = append(append(lines, nil), published...)
 		}
 		for _, l := range lines {
@@ -60,14 +60,17 @@ func (t theme) stageTable(run report.Run, width int) []line {
 }
 
 // publishedLines are the images that registries have now. References stand alone on their lines, whole, to be copied.
-func publishedLines(published []report.Published) []line {
+func publishedLines(run report.Run) []line {
 	var out []line
-	for _, p := range published {
+	for _, p := range run.Published {
 		more := "as " + strings.Join(p.Tags, ", ")
 		if p.Signed != "" {
 			more += "; signed by " + p.Signed
 		}
 		out = append(out, line{{"  published", dim}}, line{{"  " + p.Reference(), normal}}, line{{"    " + more, dim}})
+	}
+	for _, r := range run.Releases {
+		out = append(out, line{{"  released", dim}}, line{{"  " + r.URL, normal}}, line{{fmt.Sprintf("    %d files", len(r.Files)), dim}})
 	}
 	return out
 }

@@ -16,8 +16,8 @@
 //	password, err := ref.Read(ctx, secret.Source{Getenv: getenv, Dir: root})
 //
 // [Mask] hides values in texts: as they are, line by line, and in the
-// encodings in which programs print them (base64, hex, URL, JSON, Go's and the
-// shell's quoting). Who prints a secret in other ways, letter by letter for
+// encodings in which programs print them (base64, base32, hex, URL, JSON, HTML,
+// Go's and the shell's quoting). Who prints a secret in other ways, letter by letter for
 // instance, is not stopped by it: it is the second layer, and the first is not
 // to print secrets at all.
 package secret

@@ -2,10 +2,12 @@ package secret
 
 import (
 	"cmp"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/url"
 	"slices"
 	"strconv"
@@ -74,7 +76,8 @@ func encoded(text string) []string {
 		hex.EncodeToString([]byte(text)), strings.ToUpper(hex.EncodeToString([]byte(text))),
 		url.QueryEscape(text), url.PathEscape(text), strings.ToLower(url.QueryEscape(text)),
 		inner(strconv.Quote(text)), inner(strconv.QuoteToASCII(text)),
-		strings.ReplaceAll(text, `'`, `'\''`), strings.ReplaceAll(text, "%", "%%"),
+		strings.ReplaceAll(text, `'`, `'\''`), strings.ReplaceAll(text, "%", "%%"), html.EscapeString(text),
+		base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(text)),
 	}
 	if quoted, err := json.Marshal(text); err == nil {
 		forms = append(forms, inner(string(quoted)))

@@ -1,10 +1,12 @@
 package secret
 
 import (
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -92,6 +94,8 @@ func formsForTest(value string) map[string]string {
 		"HEX":     fmt.Sprintf("%X", value),
 		"query":   url.QueryEscape(value),
 		"path":    url.PathEscape(value),
+		"base32":  base32.StdEncoding.EncodeToString([]byte(value)),
+		"html":    html.EscapeString(value),
 		"json":    strings.Trim(string(quoted), `"`),
 		"quoted":  inner(strconv.Quote(value)),
 	}

@@ -40,12 +40,12 @@ func (a *assembly) assemble(ctx context.Context) (err error) {
 	if len(a.built.Binaries) == 0 {
 		return a.nothing()
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	if a.run.verb.packages() {
-		group.Go(func() error { return a.pack(ctx) })
+		group.Go(func() error { return a.pack(groupCtx) })
 	}
 	if a.run.verb.images() {
-		group.Go(func() error { return a.images(ctx) })
+		group.Go(func() error { return a.images(groupCtx) })
 	}
 	if err := group.Wait(); err != nil || a.run.verb != Publish || a.run.failed() != ExitOK {
 		return err

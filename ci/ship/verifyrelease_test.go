@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -99,6 +101,19 @@ func TestVerifyRelease(t *testing.T) {
 	own, err := m.verifies(published.Reference(), "", withLogins)
 	require.NoError(t, err)
 	assert.Equal(t, ship.ExitOK, own.ExitCode, "the key of slipway.yaml")
+
+	s.fails(func(w http.ResponseWriter, r *http.Request) bool { // somebody has changed what lies there
+		if !strings.Contains(r.URL.Path, "/blobs/") || r.Method != http.MethodGet {
+			return false
+		}
+		_, _ = io.WriteString(w, "something else")
+		return true
+	})
+	changed, err := m.verifies(published.Reference(), public, withLogins)
+	require.NoError(t, err)
+	require.Equal(t, ship.ExitFailed, changed.ExitCode)
+	assert.Equal(t, "the release cannot be read as what it claims to be", changed.Failures[0].Title)
+	s.fails(nil)
 
 	_, other := newKey(t)
 	wrong, err := m.verifies(published.Reference(), other, withLogins)

@@ -1,0 +1,130 @@
+package ship_test
+
+import (
+	"bytes"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-ci/slipway/ci/report"
+	"github.com/slipway-ci/slipway/ci/report/render"
+	"github.com/slipway-ci/slipway/ci/ship"
+)
+
+// forms are the ways in which a secret may show up.
+func forms(secret string) map[string]string {
+	quoted, _ := json.Marshal(secret)
+	return map[string]string{
+		"plain": secret, "base64": base64.StdEncoding.EncodeToString([]byte(secret)), "base64, for addresses": base64.URLEncoding.EncodeToString([]byte(secret)),
+		"base64 without padding": base64.RawStdEncoding.EncodeToString([]byte(secret)), "base64 of a login": base64.StdEncoding.EncodeToString([]byte("ada:" + secret)),
+		"hexadecimal": hex.EncodeToString([]byte(secret)), "HEXADECIMAL": strings.ToUpper(hex.EncodeToString([]byte(secret))),
+		"query": url.QueryEscape(secret), "path": url.PathEscape(secret), "JSON": string(quoted[1 : len(quoted)-1]), "Go": strings.Trim(strconv.Quote(secret), `"`),
+		"base32": base32.StdEncoding.EncodeToString([]byte(secret)), "HTML": html.EscapeString(secret),
+	}
+}
+
+// arguments collects what stands in the command lines of all processes while it runs.
+func arguments(t *testing.T) (all func() string) {
+	t.Helper()
+	stop, done := make(chan struct{}), make(chan struct{})
+	seen := map[string]bool{}
+	go func() {
+		defer close(done)
+		for {
+			lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+			for _, line := range lines {
+				if data, err := os.ReadFile(line); err == nil {
+					seen[string(data)] = true
+				}
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	end := sync.OnceFunc(func() { close(stop); <-done })
+	t.Cleanup(end)
+	return func() string {
+		end()
+		var text strings.Builder
+		for line := range seen {
+			text.WriteString(line + "\n")
+		}
+		return text.String()
+	}
+}
+
+// A registry that shows everything it is given, a push that goes well, and one that does not: no password, key or token is in what
+// people see, in a file of dist (the image is one), or in a process's arguments.
+func TestNoSecretShows(t *testing.T) {
+	needsEngine(t)
+	s := newStore(t)
+	key, _ := newKey(t)
+	m, logins := newSigned(t, s, key)
+	var log bytes.Buffer
+	view := render.NewPlain(&log, render.Options{Verbose: true})
+	processes := arguments(t)
+	publish := func() report.Run {
+		options := m.options()
+		logins(&options)
+		options.Verbose = true
+		run, err := m.run(t.Context(), ship.Publish, options, view)
+		require.NoError(t, err)
+		return run
+	}
+	s.fails(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		said, _ := json.Marshal(fmt.Sprint(forms(password)))
+		_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":`+string(said)+`}]}`)
+		return true
+	})
+	require.Equal(t, ship.ExitFailed, publish().ExitCode)
+	s.fails(nil)
+	require.Equal(t, ship.ExitOK, publish().ExitCode)
+	view.Stop()
+	require.Contains(t, log.String(), "DENIED", "the registry's words are shown")
+
+	lines := strings.Split(strings.TrimSpace(key), "\n")
+	shown := map[string]string{"the log": log.String(), "the arguments of processes": processes()}
+	for _, secret := range append([]string{password}, lines[1:len(lines)-1]...) {
+		for name, form := range forms(secret) {
+			for where, text := range shown {
+				assert.False(t, strings.Contains(text, form), "%s in %s", name, where)
+			}
+			assertNowhere(t, m.dist(), form, name)
+		}
+	}
+}
+
+func assertNowhere(t *testing.T, dir, form, name string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		assert.False(t, bytes.Contains(data, []byte(form)), "%s in %s", name, path)
+		return err
+	})
+	require.NoError(t, err)
+}

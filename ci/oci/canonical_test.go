@@ -334,7 +334,7 @@ func TestConfig(t *testing.T) {
 	image := imageOf(t, v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, gzipped(t, tarOf(t, file("app", "x")), 1))
 	config, err := image.ConfigFile()
 	require.NoError(t, err)
-	config.Container, config.DockerVersion, config.Author = "noise", "20.10", "somebody"
+	config.Container, config.Author = "noise", "somebody"
 	config.History = []v1.History{{Created: v1.Time{Time: time.Now()}, CreatedBy: "COPY app /app # buildkit"}}
 	config.Config = v1.Config{
 		Hostname: "buildhost", Image: "sha256:1", OnBuild: []string{"RUN x"}, Tty: true,

@@ -6,7 +6,6 @@ import (
 	"log"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,43 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-ci/slipway/ci/oci/registry"
+	"github.com/slipway-ci/slipway/internal/cosigntest"
 )
-
-// cosignVersion is the cosign that these tests were written against.
-const cosignVersion = "v3.0.4"
-
-// cosign builds cosign, once for a machine. It takes minutes, on slow ones more than go test's own ten: -timeout 30m. What is
-// built so far is kept.
-func cosign(t *testing.T) (program string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("builds cosign")
-	}
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	dir := filepath.Join(cache, "slipway-test", "cosign-"+cosignVersion)
-	program = filepath.Join(dir, "cosign")
-	if _, err := os.Stat(program); err == nil {
-		return program
-	}
-	build := exec.Command("go", "install", "github.com/sigstore/cosign/v3/cmd/cosign@"+cosignVersion)
-	build.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", output)
-	return program
-}
-
-// run runs cosign in a directory that knows nothing of this machine's user.
-func run(t *testing.T, program, dir string, arguments ...string) (string, error) {
-	t.Helper()
-	command := exec.Command(program, arguments...)
-	command.Dir = dir
-	command.Env = []string{"HOME=" + dir, "COSIGN_PASSWORD=pass", "PATH=" + os.Getenv("PATH")}
-	var out bytes.Buffer
-	command.Stdout, command.Stderr = &out, &out
-	err := command.Run()
-	return out.String(), err
-}
 
 // pushed is an image in a registry, with bundles about it.
 func pushed(t *testing.T, server *httptest.Server, bundles ...[]byte) (reference string) {
@@ -88,9 +52,9 @@ func push(t *testing.T, server *httptest.Server, image v1.Image, described v1.De
 
 // cosign's own key, cosign's own verification, our bundles.
 func TestCosign(t *testing.T) {
-	program, dir := cosign(t), t.TempDir()
+	program, dir := cosigntest.Program(t), t.TempDir()
 	for _, name := range []string{"cosign", "other"} {
-		output, err := run(t, program, dir, "generate-key-pair", "--output-key-prefix", name)
+		output, err := cosigntest.Run(t, program, dir, "generate-key-pair", "--output-key-prefix", name)
 		require.NoError(t, err, output)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "cosign.key"))
@@ -126,7 +90,7 @@ func accepted(t *testing.T, program, dir string, key *Key, server *httptest.Serv
 
 	verify := func(verb, public string, more ...string) (string, error) {
 		arguments := append([]string{verb, "--key", public, "--insecure-ignore-tlog=true", "--allow-http-registry"}, more...)
-		return run(t, program, dir, append(arguments, reference)...)
+		return cosigntest.Run(t, program, dir, append(arguments, reference)...)
 	}
 	output, err := verify("verify", "cosign.pub")
 	require.NoError(t, err, output)
@@ -148,7 +112,7 @@ func accepted(t *testing.T, program, dir string, key *Key, server *httptest.Serv
 
 // What is about another image, and what was changed, cosign refuses as well.
 func TestCosignRefuses(t *testing.T) {
-	program, dir := cosign(t), t.TempDir()
+	program, dir := cosigntest.Program(t), t.TempDir()
 	key := signerOf(t, 0)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "key.pub"), key.Public().PEM(), 0o600))
 	server := httptest.NewServer(fake.New(fake.WithReferrersSupport(true), fake.Logger(log.New(io.Discard, "", 0))))
@@ -162,7 +126,7 @@ func TestCosignRefuses(t *testing.T) {
 		pushed(t, server, changed): "could not verify envelope",
 		pushed(t, server):          "no signatures found",
 	} {
-		output, err := run(t, program, dir, "verify", "--key", "key.pub", "--insecure-ignore-tlog=true", "--allow-http-registry", reference)
+		output, err := cosigntest.Run(t, program, dir, "verify", "--key", "key.pub", "--insecure-ignore-tlog=true", "--allow-http-registry", reference)
 		assert.Error(t, err)
 		assert.Contains(t, output, want)
 	}
@@ -170,7 +134,7 @@ func TestCosignRefuses(t *testing.T) {
 
 // cosign and an Ed25519 key: what the package says of it has to stay true.
 func TestCosignWithEd25519(t *testing.T) {
-	program, dir := cosign(t), t.TempDir()
+	program, dir := cosigntest.Program(t), t.TempDir()
 	key := signerOf(t, 1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "cosign.pub"), key.Public().PEM(), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "other.pub"), signerOf(t, 3).Public().PEM(), 0o600))

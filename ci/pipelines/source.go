@@ -12,9 +12,10 @@ import (
 var neverSource = []string{".git", "**/.git", "**/node_modules", ".DS_Store"}
 
 // Excluded names, as patterns, what of the project's directory never reaches the engine. The output directory is left out
-// where it lies inside; any other directory called dist is the project's own.
-func Excluded(root, dist string) []string {
-	patterns := append([]string{}, neverSource...)
+// where it lies inside, and so are outputs, relative to root, that earlier runs have left; any other directory called dist is
+// the project's own.
+func Excluded(root, dist string, outputs ...string) []string {
+	patterns := append(append([]string{}, neverSource...), Literals(outputs)...)
 	rel, err := filepath.Rel(root, dist)
 	if err != nil || !filepath.IsLocal(rel) || rel == "." {
 		return patterns

@@ -12,6 +12,7 @@ func TestExcluded(t *testing.T) {
 	for _, dist := range []string{"/elsewhere", "/src/app", "/src/app2/dist"} {
 		assert.Equal(t, neverSource, Excluded("/src/app", dist), "a directory called dist is the project's own unless it is the output: %s", dist)
 	}
+	assert.Contains(t, Excluded("/src/app", "/elsewhere", "dist", "sub/out[1]"), `sub/out\[1\]`, "what earlier runs have left")
 	first := Excluded("/src/app", "/src/app/a")
 	_ = Excluded("/src/app", "/src/app/b")
 	assert.Contains(t, first, "a", "each call has a list of its own")

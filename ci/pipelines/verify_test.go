@@ -207,3 +207,24 @@ func TestVerdictSummary(t *testing.T) {
 	assert.Equal(t, "last", lastOf([]string{"first", "last"}))
 	assert.Empty(t, lastOf(nil))
 }
+
+// Not to know is "not checked", never "ok". It stops a strict project that is about to be published, and nothing else.
+func TestVulnerabilitiesThatNobodyCouldLookFor(t *testing.T) {
+	for _, c := range []struct {
+		strict, publishing bool
+		want               report.Status
+	}{{false, false, report.NotChecked}, {true, false, report.NotChecked}, {false, true, report.NotChecked}, {true, true, report.Failed}} {
+		recorder := report.NewRecorder(report.Run{}, nil, time.Now)
+		stage := recorder.Stage("verify")
+		v := verifier{Stages: Stages{Config: Config{Project: project.Project{Verify: project.Verify{Strict: c.strict}}, Publishing: c.publishing}}}
+		v.vulnerabilitiesUnknown(stage.Step("vulnerabilities"), "the database is down")
+		stage.Done("")
+		run := recorder.Finish(0)
+		step := run.Stages[0].Steps[0]
+		assert.Equal(t, c.want, step.Status, "%+v", c)
+		if c.want == report.Failed {
+			require.Len(t, run.Failures, 1)
+			assert.Equal(t, "the database is down", run.Failures[0].Cause)
+		}
+	}
+}

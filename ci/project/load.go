@@ -199,6 +199,7 @@ func (l *loader) findModules(ctx context.Context) error {
 	if above := l.site.workAbove(); above != "" && l.work.file == "" && l.past.top != "" && within(l.past.top, above) {
 		l.reason("workspace", "none", fmt.Sprintf("the go.work in %s is outside of the root; use -C %s for all of it", above, above))
 	}
+	l.project.Outputs = l.tree.outputs
 	l.explainNotSearched()
 	return nil
 }

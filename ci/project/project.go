@@ -46,6 +46,7 @@ type Project struct {
 	Publish   Publish
 	Version   Version
 	Source    Source
+	Outputs   []string // directories that earlier runs of ours made
 	Reasons   []Reason // every inferred value with its reason, in reading order
 }
 

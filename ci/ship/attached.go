@@ -68,7 +68,7 @@ func describe(index v1.ImageIndex) (root v1.Descriptor, platforms []v1.Descripto
 
 // billsOf attaches a bill of materials to the image of each platform, and one of them all to the index.
 func (r *run) billsOf(app project.App, index v1.ImageIndex, root v1.Descriptor, platforms []v1.Descriptor) ([]registry.Artifact, error) {
-	all := []registry.Artifact{r.attached(root, sbom.MediaType, r.bills[imageBill(app)], nil)}
+	all := []registry.Artifact{attached(root, sbom.MediaType, r.bills[imageBill(app)], nil)}
 	for _, platform := range platforms {
 		image, err := index.Image(platform.Digest)
 		if err != nil {
@@ -78,12 +78,13 @@ func (r *run) billsOf(app project.App, index v1.ImageIndex, root v1.Descriptor, 
 		if err != nil {
 			return nil, fmt.Errorf("say what is in the image for %s: %w", platform.Platform, err)
 		}
-		all = append(all, r.attached(platform, sbom.MediaType, document, nil))
+		all = append(all, attached(platform, sbom.MediaType, document, nil))
 	}
 	return all, nil
 }
 
-func (r *run) attached(subject v1.Descriptor, kind string, data []byte, annotations map[string]string) registry.Artifact {
+// attached is something about a subject.
+func attached(subject v1.Descriptor, kind string, data []byte, annotations map[string]string) registry.Artifact {
 	subject.Platform, subject.Annotations = nil, nil
 	return registry.Artifact{Type: kind, Subject: subject, Parts: []registry.Part{{MediaType: kind, Data: data}}, Annotations: annotations}
 }
@@ -98,7 +99,7 @@ func (r *run) unsigned(all []registry.Artifact, root v1.Descriptor, statements [
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, r.attached(root, refer.Type, refer.Data, refer.Annotations))
+		all = append(all, attached(root, refer.Type, refer.Data, refer.Annotations))
 	}
 	return all, nil
 }
@@ -117,7 +118,7 @@ func (r *run) signed(ctx context.Context, there known, root v1.Descriptor, s att
 	if err != nil {
 		return nil, err
 	}
-	return []registry.Artifact{r.attached(root, refer.Type, refer.Data, refer.Annotations)}, nil
+	return []registry.Artifact{attached(root, refer.Type, refer.Data, refer.Annotations)}, nil
 }
 
 // testify puts together what this run can say.

@@ -35,6 +35,18 @@ type outboundImage struct {
 	tags tag.Tags
 }
 
+// fact says which tags the image gets, why, and why no others.
+func (o outboundImage) fact() report.Fact {
+	var why []string
+	for _, t := range o.tags.Tags {
+		why = append(why, t.Name+": "+t.Reason)
+	}
+	for _, reason := range o.tags.Without {
+		why = append(why, "no "+reason)
+	}
+	return report.Fact{What: "tags of " + o.app.Name, Value: strings.Join(o.tags.Names(), ", "), Why: strings.Join(why, "; ")}
+}
+
 func (o outboundImage) host() string {
 	host, _, _ := strings.Cut(o.app.Image.Repository, "/")
 	return host

@@ -23,7 +23,7 @@ import (
 func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelines.Config, error) {
 	config := pipelines.Config{
 		Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started,
-		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir), Change: r.options.Change, Scratch: r.dist.staging,
+		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir, r.project.Outputs...), Change: r.options.Change, Scratch: r.dist.staging,
 		Publishing: r.verb == Publish,
 	}
 	if r.needsTests() {

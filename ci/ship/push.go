@@ -34,6 +34,11 @@ func (r *run) pushImages(ctx context.Context, book *ledger.Ledger) error {
 		return nil
 	}
 	stage := r.report.Stage("publish")
+	for _, app := range r.project.Apps {
+		if app.Image.Enabled && app.Image.Repository == "" {
+			stage.Step(app.Name).Done(report.Result{Status: report.Skipped, Summary: "slipway.yaml names no image.repository for it"})
+		}
+	}
 	var pushed []string
 	for _, image := range r.outbound.images {
 		step := stage.Step(image.app.Name)
@@ -130,6 +135,9 @@ func outcomeOf(app string, result registry.Result) pushed {
 // result says how the push ended: a push that changed nothing is shown as cached.
 func (p pushed) result() report.Result {
 	tags := strings.Join(p.published.Tags, ", ")
+	if p.published.Signed == "" {
+		tags += "; not signed"
+	}
 	if !p.changed && p.blobs.Sent == 0 {
 		return report.Result{Status: report.Cached, Summary: fmt.Sprintf("%s is there already, as %s", p.published.Digest, tags)}
 	}

@@ -50,6 +50,9 @@ func Run(ctx context.Context, verb Verb, options Options, observer report.Observ
 			return report.Run{Verb: string(verb), Started: started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err
 		}
 		r.report.Mask = secret.Mask(r.outbound.secrets...)
+		for _, image := range r.outbound.images {
+			r.report.Fact(image.fact())
+		}
 	}
 	return r.carryOut(ctx)
 }

@@ -27,7 +27,7 @@ type bill struct {
 	data   []byte
 }
 
-// bills writes what is in each binary, and in each image, below sbom/.
+// writeBills writes what is in each binary, and in each image, below sbom/.
 func (a *assembly) writeBills() error {
 	stage := a.run.report.Stage("sbom")
 	if err := os.MkdirAll(filepath.Join(a.run.dist.staging, sbomsDir), 0o755); err != nil {

@@ -52,8 +52,8 @@ func (t testimony) statements(app project.App, root v1.Descriptor, platforms []v
 		makers = append(makers, func() (attest.Statement, error) { return attest.Vulnerabilities(t.scan(), image) })
 	}
 	var all []attest.Statement
-	for _, make := range makers {
-		s, err := make()
+	for _, state := range makers {
+		s, err := state()
 		if err != nil {
 			return nil, fmt.Errorf("state what is known of %s: %w", app.Name, err)
 		}

@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/debian", "ci/report/render", "ci/attest", "ci/release/linuxpkg", "ci/release/changelog", "ci/release/forge", "ci/release/ledger"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
 	{"ci/project"},
-	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "ci/systemd", "ci/release/forge/forgetest", "internal/hosttest"},
+	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "ci/systemd", "ci/release/forge/forgetest", "internal/hosttest", "internal/cosigntest"},
 	{"."}, // the root package: files of the repository that are part of the program
 }
 
@@ -90,7 +90,7 @@ var edge = map[string]string{
 
 var edgeHomes = map[string][]string{
 	"os.Exit":   {"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts", "internal/command", "ci/pipelines/inbox"},
-	"os.Getenv": {"internal/command", "ci/ship", "internal/machinetest"},
+	"os.Getenv": {"internal/command", "ci/ship", "internal/machinetest", "internal/cosigntest"},
 }
 
 // file is one Go file of the product, without tests.

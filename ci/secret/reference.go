@@ -63,6 +63,14 @@ func (r Reference) String() string {
 	return r.kind + "://" + r.rest
 }
 
+// File is the file that holds the secret, where a file does.
+func (r Reference) File(dir string) (path string, ok bool) {
+	if r.kind != "file" {
+		return "", false
+	}
+	return r.path(dir), true
+}
+
 // MarshalText writes the reference as the configuration has it.
 func (r Reference) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 

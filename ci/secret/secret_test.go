@@ -56,6 +56,16 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestFile(t *testing.T) {
+	for text, want := range map[string]string{"file://key.pem": filepath.Join("dir", "key.pem"), "file:///etc/key.pem": "/etc/key.pem", "env://KEY": "", "cmd://cat key.pem": ""} {
+		ref, err := Parse(text)
+		require.NoError(t, err)
+		path, ok := ref.File("dir")
+		assert.Equal(t, want, path, text)
+		assert.Equal(t, want != "", ok, text)
+	}
+}
+
 func TestParseRefusesAndDoesNotRepeat(t *testing.T) {
 	for _, text := range []string{"", "hunter2", "http://hunter2", "env://", "env://hunter2=", "env://a b", "file://", "file:// ", "cmd://", "cmd:// ", "file://a\x00b"} {
 		_, err := Parse(text)

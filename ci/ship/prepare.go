@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,15 +16,17 @@ import (
 	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
 	"github.com/slipway-ci/slipway/ci/pipelines"
+	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/rootfs"
+	"github.com/slipway-ci/slipway/ci/secret"
 )
 
 // prepare opens the engine and makes the root filesystems, all at once: on a new machine each takes its time.
 func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelines.Config, error) {
 	config := pipelines.Config{
 		Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started,
-		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir, r.project.Outputs...), Change: r.options.Change, Scratch: r.dist.staging,
+		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir, unsent(r.project, r.options.Source)...), Change: r.options.Change, Scratch: r.dist.staging,
 		Publishing: r.verb == Publish,
 	}
 	if r.needsTests() {
@@ -65,6 +68,23 @@ func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelin
 	}
 	config.Client, config.Sent = r.session.Client, r.session.Sent
 	return config, nil
+}
+
+// unsent is what of the project never reaches the engine, relative to its root: what earlier runs have made, and files with keys
+// and tokens, which no build and no cache needs to see.
+func unsent(p project.Project, source string) []string {
+	names := slices.Clone(p.Outputs)
+	secrets := []secret.Reference{p.Publish.Key, p.Publish.Password}
+	if p.Publish.GitHub != nil {
+		secrets = append(secrets, p.Publish.GitHub.Token)
+	}
+	for _, ref := range secrets {
+		path, ok := ref.File(source)
+		if rel, err := filepath.Rel(p.Root, path); ok && err == nil && filepath.IsLocal(rel) {
+			names = append(names, filepath.ToSlash(rel))
+		}
+	}
+	return names
 }
 
 // begin asks the engine for what the stages need to know, and sends it the sources.

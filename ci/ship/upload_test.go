@@ -4,9 +4,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/secret"
 )
 
 func TestSourceSummary(t *testing.T) {
@@ -28,4 +30,18 @@ func TestAFailedChangeSaysWhatFailed(t *testing.T) {
 	assert.Equal(t, "go generate ./...", card.Reproduce)
 	assert.Equal(t, 1, card.ExitCode)
 	assert.NotEmpty(t, card.Next)
+}
+
+// A key that lies in the project is shown to nobody but the signer.
+func TestKeysAreNotSent(t *testing.T) {
+	ref := func(text string) secret.Reference {
+		r, err := secret.Parse(text)
+		require.NoError(t, err)
+		return r
+	}
+	p := project.Project{Root: "/src", Outputs: []string{"old"}, Publish: project.Publish{
+		Key: ref("file://keys/cosign.key"), Password: ref("file:///etc/password"), GitHub: &project.GitHub{Token: ref("env://GITHUB_TOKEN")},
+	}}
+	assert.Equal(t, []string{"old", "sub/keys/cosign.key"}, unsent(p, "/src/sub"))
+	assert.Equal(t, []string{"old"}, p.Outputs)
 }

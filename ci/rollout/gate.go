@@ -115,6 +115,9 @@ type Sample struct {
 // Judge decides from what was seen of one instance, oldest first. What was
 // before the first sample does not count.
 func (c Check) Judge(samples []Sample) Verdict {
+	for len(samples) > 0 && samples[0].Health == Unseen {
+		samples = samples[1:]
+	}
 	if len(samples) == 0 {
 		return Verdict{Decision: Unknown, Reason: "nothing was seen"}
 	}

@@ -33,6 +33,7 @@ var layers = [][]string{
 	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/debian", "ci/report/render", "ci/attest", "ci/release/linuxpkg", "ci/release/changelog", "ci/release/forge", "ci/release/ledger"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
 	{"ci/project"},
+	{"ci/rollout/rollouttest"},
 	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "ci/systemd", "ci/release/forge/forgetest", "internal/hosttest", "ci/rollout"},
 	{"."}, // the root package: files of the repository that are part of the program
 }

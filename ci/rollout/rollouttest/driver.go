@@ -55,6 +55,13 @@ func (d *Driver) Inject(call int, fault Fault) {
 // to happen just then.
 func (d *Driver) Hook(hook func(call int)) { d.hook = hook }
 
+// Cut is the network that fails: from now on each call is an error without effect.
+func (d *Driver) Cut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dead = true
+}
+
 // Calls is how many calls were counted.
 func (d *Driver) Calls() int {
 	d.mu.Lock()
@@ -62,7 +69,7 @@ func (d *Driver) Calls() int {
 	return d.calls
 }
 
-// Dead says whether the deployer crashed.
+// Dead says whether the deployer crashed, or is cut off.
 func (d *Driver) Dead() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -120,7 +127,11 @@ func (d *Driver) Return(ctx context.Context, target string, fence uint64) error 
 }
 
 // Probe looks at an instance.
-func (d *Driver) Probe(_ context.Context, place rollout.Place) (rollout.Sample, error) {
+func (d *Driver) Probe(ctx context.Context, place rollout.Place) (rollout.Sample, error) {
+	if d.fleet.mute(place.Release) {
+		<-ctx.Done()
+		return rollout.Sample{}, ctx.Err()
+	}
 	if d.Dead() {
 		return rollout.Sample{}, ErrInjected
 	}

@@ -19,6 +19,7 @@ type Manner struct {
 	Errors       float64 // share of the requests under traffic
 	P99          time.Duration
 	Quiet        bool // nobody asks it anything
+	Mute         bool // a probe of it hangs
 }
 
 // Write is a change that a target took.
@@ -202,6 +203,12 @@ func well(t rollout.Target) bool {
 		total += slot.Weight
 	}
 	return total == 100
+}
+
+func (f *Fleet) mute(release string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.manners[release].Mute
 }
 
 func (f *Fleet) probe(place rollout.Place) (rollout.Sample, error) {

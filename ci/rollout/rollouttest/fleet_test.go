@@ -112,6 +112,7 @@ func TestRun_BadReleaseGoesBack(t *testing.T) {
 		"errors":        {Errors: 0.5},
 		"slow":          {P99: time.Second},
 		"no traffic":    {Quiet: true},
+		"probe hangs":   {Mute: true},
 	} {
 		for _, strategy := range strategies() {
 			t.Run(fmt.Sprintf("%s/%s", name, strategy), func(t *testing.T) {
@@ -223,6 +224,27 @@ func TestRun_InterruptWhileWatchingEndsAtOnce(t *testing.T) {
 		assert.NoError(t, t.Context().Err())
 		assert.Equal(t, first, f.State())
 	})
+}
+
+// A deployer that is cut off while it watches ends by itself, says that a person
+// is needed, and the targets go back without it.
+func TestRun_CutOffGoesBackByItself(t *testing.T) {
+	for _, strategy := range strategies() {
+		synctest.Test(t, func(t *testing.T) {
+			f := New(before.Digest(), names...)
+			first := f.State()
+			driver := f.Driver()
+			begin := time.Now()
+			time.AfterFunc(time.Minute/2, driver.Cut)
+			result := run(t.Context(), driver, spec(strategy))
+			assert.Equal(t, 5, result.Outcome.ExitCode())
+			assert.True(t, result.Unseen)
+			assert.Less(t, time.Since(begin), 2*time.Minute)
+			time.Sleep(rollout.DefaultTTL)
+			assert.Equal(t, traffic(first), traffic(f.State()))
+			converges(t, f, first, spec(strategy))
+		})
+	}
 }
 
 func TestRun_OldReleaseBreaksWhileWatching(t *testing.T) {

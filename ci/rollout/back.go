@@ -6,12 +6,9 @@ import (
 	"slices"
 )
 
-// back undoes what was done, if that is still possible.
-func (r *running) back(ctx, beating context.Context, cause error) Result {
-	if errors.Is(context.Cause(beating), ErrFenced) {
-		// Nothing may be written any more: the targets go back by themselves.
-		return r.conclude(ctx, cause)
-	}
+// back undoes what was done, if that is still possible. Also after a lease was
+// lost: that target refuses all writes and goes back by itself, the others do not.
+func (r *running) back(ctx context.Context, cause error) Result {
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.UndoDeadline)
 	defer cancel()
 	if err := r.undo(own); err != nil {
@@ -21,7 +18,7 @@ func (r *running) back(ctx, beating context.Context, cause error) Result {
 }
 
 func (r *running) undo(ctx context.Context) error {
-	now, err := r.observe(ctx)
+	now, err := r.observeInsisting(ctx)
 	if err != nil {
 		return err
 	}
@@ -43,8 +40,17 @@ func (r *running) undo(ctx context.Context) error {
 // begun leaves out a Prune that had no effect: it can still be undone around.
 func (r *running) begun(now Observed) []Step {
 	return slices.DeleteFunc(slices.Clone(r.done), func(s Step) bool {
-		return s.Verb == Prune && now.Target(s.Target).Committed != s.Release
+		target := now.Target(s.Target)
+		return s.Verb == Prune && target.Unseen == "" && target.Committed != s.Release
 	})
+}
+
+func (r *running) observeInsisting(ctx context.Context) (Observed, error) {
+	now, err := r.observe(ctx)
+	if err != nil && ctx.Err() == nil {
+		return r.observe(ctx)
+	}
+	return now, err
 }
 
 // insist does a step once more when it fails, as each is idempotent.
@@ -65,10 +71,7 @@ func (r *running) conclude(ctx context.Context, cause error) Result {
 	if errors.As(cause, &gate) {
 		result.Verdict = &gate.Verdict
 	}
-	now, err := r.observe(own)
-	if err != nil {
-		now, err = r.observe(own)
-	}
+	now, err := r.observeInsisting(own)
 	if err != nil {
 		result.Unseen, result.Cause = true, errors.Join(cause, err)
 		return result

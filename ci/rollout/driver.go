@@ -27,7 +27,8 @@ func (e *HeldError) Error() string {
 // second time. Each but Observe is refused with ErrFenced when its number is not
 // that of the target's lease. The step's place says where, and of what.
 type Verbs interface {
-	// Observe looks at targets. It needs no lease.
+	// Observe looks at targets. It needs no lease. A target that cannot be reached is
+	// told as unseen, beside the others. An error says that nothing was seen.
 	Observe(ctx context.Context, targets []string) (Observed, error)
 	// Start runs a release in a slot, without traffic, and does not wait for its health.
 	Start(ctx context.Context, fence uint64, step Step) error

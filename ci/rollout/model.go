@@ -59,9 +59,10 @@ func (t Target) serving() map[string]int {
 	return shares
 }
 
-// sameTraffic says whether all targets send their traffic to the same releases.
+// sameTraffic says whether all targets were seen, and send their traffic to the same releases.
 func sameTraffic(a, b Observed, targets []string) bool {
 	return !slices.ContainsFunc(targets, func(name string) bool {
-		return !maps.Equal(a.Target(name).serving(), b.Target(name).serving())
+		one, two := a.Target(name), b.Target(name)
+		return one.Unseen != "" || two.Unseen != "" || !maps.Equal(one.serving(), two.serving())
 	})
 }

@@ -35,6 +35,8 @@ type Target struct {
 	Committed string `json:"committed,omitempty"` // the release that it goes back to by itself
 	Slots     []Slot `json:"slots,omitempty"`     // those with an instance that runs
 	Lease     Lease  `json:"lease,omitzero"`
+	// Unseen is why it could not be looked at. Nothing else is known of it then.
+	Unseen string `json:"unseen,omitempty"`
 }
 
 // Slot is an instance that runs.
@@ -68,14 +70,14 @@ func (s Split) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Target finds a target by its name. One that was not observed is empty.
+// Target finds a target by its name. One that is not there was not seen.
 func (o Observed) Target(name string) Target {
 	for _, target := range o.Targets {
 		if target.Name == name {
 			return target
 		}
 	}
-	return Target{Name: name}
+	return Target{Name: name, Unseen: "it was not observed"}
 }
 
 // Slot finds what runs in a slot.

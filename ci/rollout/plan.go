@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,6 +26,9 @@ func Plan(spec Spec, observed Observed) ([]Step, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, fmt.Errorf("plan %s: %w", spec.Environment, err)
 	}
+	if err := seen(spec, observed); err != nil {
+		return nil, err
+	}
 	var steps []Step
 	var moves []move
 	wanted := spec.Release.Digest()
@@ -44,6 +48,17 @@ func Plan(spec Spec, observed Observed) ([]Step, error) {
 	}
 	steps = append(steps, spec.forward(moves)...)
 	return append(steps, finish(moves)...), nil
+}
+
+// seen says which targets could not be looked at. Nothing is planned then.
+func seen(spec Spec, observed Observed) error {
+	var unseen []error
+	for _, name := range spec.Targets {
+		if why := observed.Target(name).Unseen; why != "" {
+			unseen = append(unseen, fmt.Errorf("plan %s: %s cannot be seen: %s", spec.Environment, name, why))
+		}
+	}
+	return errors.Join(unseen...)
 }
 
 // forward is everything up to the last gate.
@@ -72,17 +87,11 @@ func (s Spec) rolling(moves []move) []Step {
 // stages starts everywhere, and then shifts everywhere to one weight after the other.
 func (s Spec) stages(moves []move, weights []int) []Step {
 	steps := s.begin(moves)
-	current := slices.Clone(moves)
+	current := advance(moves, steps)
 	for _, weight := range weights {
 		shifts := shift(current, weight)
 		steps = append(steps, shifts...)
-		for i := range current {
-			for _, step := range shifts {
-				if step.Target == current[i].target.Name {
-					current[i].target = current[i].target.after(step)
-				}
-			}
-		}
+		current = advance(current, shifts)
 		if weight == 100 {
 			steps = append(steps, s.watch(moves, s.Bake))
 		} else if len(shifts) > 0 {
@@ -90,6 +99,19 @@ func (s Spec) stages(moves []move, weights []int) []Step {
 		}
 	}
 	return steps
+}
+
+// advance is where moves are after steps.
+func advance(moves []move, steps []Step) []move {
+	moves = slices.Clone(moves)
+	for i := range moves {
+		for _, step := range steps {
+			if step.Target == moves[i].target.Name {
+				moves[i].target = moves[i].target.after(step)
+			}
+		}
+	}
+	return moves
 }
 
 // begin starts the wanted release where it does not run, and waits until it is healthy.

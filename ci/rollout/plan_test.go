@@ -77,6 +77,12 @@ func TestPlan_ReadsBackFromJSON(t *testing.T) {
 	assert.Contains(t, Text(steps), "shift a: blue 90%, green 10% (was blue 100%)")
 }
 
+func TestPlan_RefusesWhatItCannotSee(t *testing.T) {
+	_, err := Plan(wanted(Rolling, "a", "b", "c"), Observed{Targets: []Target{serves("a", oldRelease), {Name: "b", Unseen: "no route"}}})
+	assert.ErrorContains(t, err, "b cannot be seen: no route")
+	assert.ErrorContains(t, err, "c cannot be seen: it was not observed")
+}
+
 func TestPlan_SaysEverythingThatIsWrong(t *testing.T) {
 	_, err := Plan(Spec{Strategy: "big-bang", Weights: []int{50, 10}, Targets: []string{"a", "a"}}, Observed{})
 	for _, part := range []string{"environment", "release", "big-bang", "weights[1]", "targets[1]"} {

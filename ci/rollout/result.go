@@ -30,7 +30,7 @@ func (o Outcome) ExitCode() int {
 // Result is what came of a rollout.
 type Result struct {
 	Outcome Outcome `json:"outcome"`
-	// Cause is what ended it early.
+	// Cause is what ended it early. With Done, something is left that the next run tidies up.
 	Cause error `json:"-"`
 	// Verdict is that of the gate that ended it, if one did.
 	Verdict *Verdict `json:"verdict,omitempty"`

@@ -84,7 +84,7 @@ func (r *running) all(ctx context.Context) Result {
 		return refuse(ctx, err)
 	}
 	if err := r.execute(beating, steps); err != nil {
-		return r.back(ctx, beating, err)
+		return r.back(ctx, err)
 	}
 	return r.conclude(ctx, nil)
 }
@@ -123,21 +123,24 @@ func (r *running) observe(ctx context.Context) (Observed, error) {
 	return observed, nil
 }
 
-// execute does steps until one fails or ctx ends.
+// execute does steps until one fails or ctx ends. An old instance that does not
+// stop after the commit is no reason to leave the others.
 func (r *running) execute(ctx context.Context, steps []Step) error {
+	var left error
 	for _, step := range steps {
 		if ctx.Err() != nil && !r.committing(ctx, step) {
-			return context.Cause(ctx)
+			return errors.Join(left, context.Cause(ctx))
 		}
 		r.Notify(Event{Phase: Beginning, Step: step})
 		r.done = append(r.done, step)
 		err := r.attempt(ctx, step)
 		r.Notify(Event{Phase: Ended, Step: step, Err: err})
-		if err != nil {
-			return err
+		left = errors.Join(left, err)
+		if err != nil && (step.Verb != Stop || step.Settles) {
+			return left
 		}
 	}
-	return nil
+	return left
 }
 
 // committing says whether a step is one of several commits that have begun.

@@ -12,12 +12,12 @@ import (
 var ErrCommitted = errors.New("undo: a target has committed: run the same command again, or roll back to the release before")
 
 // StuckError names the targets that are left as they are, because going back
-// would take their only healthy instance away.
+// would take their only healthy instance away, or because they cannot be seen.
 type StuckError struct{ Targets []string }
 
 // Error says which, and what to do.
 func (e *StuckError) Error() string {
-	return fmt.Sprintf("undo: %s: the old release is not healthy: left as it is, a person has to look", strings.Join(e.Targets, ", "))
+	return fmt.Sprintf("undo: %s: the old release is not healthy, or cannot be seen: left as it is, a person has to look", strings.Join(e.Targets, ", "))
 }
 
 // Undo walks back from steps that were done, or may have been, to the state
@@ -87,10 +87,10 @@ func inverse(step Step) Step {
 // add takes a step that has something to do and takes nothing away that is needed.
 func (u *undoing) add(step Step) {
 	target := u.now.Target(step.Target)
-	if u.stuck[step.Target] || !effective(target, step) {
+	if u.stuck[step.Target] || (target.Unseen == "" && !effective(target, step)) {
 		return
 	}
-	if !harmless(target, step) {
+	if target.Unseen != "" || !harmless(target, step) {
 		u.stuck[step.Target] = true
 		return
 	}

@@ -36,6 +36,7 @@ type Driver struct {
 	calls  int
 	faults map[int]Fault
 	dead   bool
+	lost   map[string]bool
 	hook   func(call int)
 }
 
@@ -62,6 +63,21 @@ func (d *Driver) Cut() {
 	d.dead = true
 }
 
+// Lose cuts one target off.
+func (d *Driver) Lose(target string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lost = map[string]bool{target: true}
+}
+
+func (d *Driver) loses(target string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost[target]
+}
+
+func (d *Driver) reaches(target string) bool { return !d.Dead() && !d.loses(target) }
+
 // Calls is how many calls were counted.
 func (d *Driver) Calls() int {
 	d.mu.Lock()
@@ -79,6 +95,11 @@ func (d *Driver) Dead() bool {
 // Observe is the verb.
 func (d *Driver) Observe(ctx context.Context, targets []string) (observed rollout.Observed, err error) {
 	err = d.through(ctx, func() (err error) { observed, err = d.fleet.observe(ctx, targets); return err })
+	for i, target := range observed.Targets {
+		if d.loses(target.Name) {
+			observed.Targets[i] = rollout.Target{Name: target.Name, Unseen: ErrInjected.Error()}
+		}
+	}
 	return observed, err
 }
 
@@ -110,7 +131,7 @@ func (d *Driver) Acquire(ctx context.Context, target, owner string, ttl time.Dur
 
 // Renew is the heartbeat.
 func (d *Driver) Renew(_ context.Context, target string, fence uint64, ttl time.Duration) error {
-	if d.Dead() {
+	if !d.reaches(target) {
 		return ErrInjected
 	}
 	return d.fleet.keep(target, fence, ttl)
@@ -119,10 +140,11 @@ func (d *Driver) Renew(_ context.Context, target string, fence uint64, ttl time.
 // Return gives a lease back.
 func (d *Driver) Return(ctx context.Context, target string, fence uint64) error {
 	return d.through(ctx, func() error {
-		if err := d.fleet.keep(target, fence, 0); !errors.Is(err, rollout.ErrFenced) {
-			return err
+		err := d.reach(target, func() error { return d.fleet.keep(target, fence, 0) })
+		if errors.Is(err, rollout.ErrFenced) {
+			return nil
 		}
-		return nil
+		return err
 	})
 }
 
@@ -132,7 +154,7 @@ func (d *Driver) Probe(ctx context.Context, place rollout.Place) (rollout.Sample
 		<-ctx.Done()
 		return rollout.Sample{}, ctx.Err()
 	}
-	if d.Dead() {
+	if !d.reaches(place.Target) {
 		return rollout.Sample{}, ErrInjected
 	}
 	return d.fleet.probe(place)
@@ -140,7 +162,14 @@ func (d *Driver) Probe(ctx context.Context, place rollout.Place) (rollout.Sample
 
 func (d *Driver) write(ctx context.Context, verb rollout.Verb, fence uint64, step rollout.Step) error {
 	step.Verb = verb
-	return d.through(ctx, func() error { return d.fleet.change(fence, step) })
+	return d.through(ctx, func() error { return d.reach(step.Target, func() error { return d.fleet.change(fence, step) }) })
+}
+
+func (d *Driver) reach(target string, effect func() error) error {
+	if d.loses(target) {
+		return ErrInjected
+	}
+	return effect()
 }
 
 // through is a call, with its fault.

@@ -133,13 +133,17 @@ func TestRun_BadReleaseGoesBack(t *testing.T) {
 }
 
 func TestRun_EveryFaultAtEveryCallConverges(t *testing.T) {
-	injected := 0
+	injected, counted := 0, 0
 	eachStart(t, func(t *testing.T, spec rollout.Spec, fleet func() *Fleet) {
 		synctest.Test(t, func(t *testing.T) {
 			calls := fleet().Driver()
 			require.Equal(t, rollout.Done, run(t.Context(), calls, spec).Outcome)
 			for call := range calls.Calls() {
 				for _, fault := range Faults() {
+					// All of them take some seconds. A short run tries each seventh.
+					if counted++; testing.Short() && counted%7 != 0 {
+						continue
+					}
 					injected++
 					f := fleet()
 					first := f.State()
@@ -152,8 +156,8 @@ func TestRun_EveryFaultAtEveryCallConverges(t *testing.T) {
 			}
 		})
 	})
-	t.Logf("%d faults", injected)
-	assert.GreaterOrEqual(t, injected, 300)
+	t.Logf("%d of %d faults", injected, counted)
+	assert.GreaterOrEqual(t, counted, 300)
 }
 
 // truthful says that what a deployer that lives says is so.
@@ -247,6 +251,27 @@ func TestRun_CutOffGoesBackByItself(t *testing.T) {
 	}
 }
 
+func TestRun_LostTargetDoesNotKeepTheOthersFromGoingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(before.Digest(), names...)
+		first := f.State()
+		driver := f.Driver()
+		time.AfterFunc(time.Minute/2, func() { driver.Lose("b") })
+		result := run(t.Context(), driver, spec(rollout.BlueGreen))
+		assert.Equal(t, 5, result.Outcome.ExitCode())
+		assert.NotEmpty(t, result.Observed.Target("b").Unseen)
+		var stuck *rollout.StuckError
+		require.ErrorAs(t, result.Cause, &stuck)
+		assert.Equal(t, []string{"b"}, stuck.Targets)
+		for _, name := range []string{"a", "c"} {
+			assert.Equal(t, first.Target(name), f.State().Target(name))
+		}
+		time.Sleep(rollout.DefaultTTL)
+		assert.Equal(t, traffic(first), traffic(f.State()))
+		converges(t, f, first, spec(rollout.BlueGreen))
+	})
+}
+
 func TestRun_OldReleaseBreaksWhileWatching(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := New(before.Digest(), names...)
@@ -261,6 +286,27 @@ func TestRun_OldReleaseBreaksWhileWatching(t *testing.T) {
 		for _, target := range f.State().Targets {
 			assert.True(t, target.Serves(after.Digest()), "the only healthy instance serves: %+v", target)
 		}
+	})
+}
+
+// Of three targets, calls 10 to 12 commit, and 13 to 15 stop the old instances.
+func TestRun_AfterTheCommitItGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(before.Digest(), names...)
+		driver := f.Driver()
+		driver.Inject(10, Before)
+		result := run(t.Context(), driver, spec(rollout.BlueGreen))
+		require.NoError(t, result.Cause, "a commit is asked for once more")
+		requireLive(t, f)
+
+		f = New(before.Digest(), names...)
+		driver = f.Driver()
+		driver.Inject(13, Before)
+		result = run(t.Context(), driver, spec(rollout.BlueGreen))
+		assert.Equal(t, rollout.Done, result.Outcome)
+		require.ErrorIs(t, result.Cause, ErrInjected)
+		assert.False(t, f.State().Target("a").Live(after.Digest()), "its old instance still runs")
+		assert.True(t, f.State().Target("b").Live(after.Digest()) && f.State().Target("c").Live(after.Digest()))
 	})
 }
 

@@ -33,7 +33,8 @@ var layers = [][]string{
 	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/debian", "ci/report/render", "ci/attest", "ci/release/linuxpkg", "ci/release/changelog", "ci/release/forge", "ci/release/ledger"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
 	{"ci/project"},
-	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "ci/systemd", "ci/release/forge/forgetest", "internal/hosttest", "internal/cosigntest"},
+	{"ci/rollout/rollouttest"},
+	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "ci/systemd", "ci/release/forge/forgetest", "internal/hosttest", "internal/cosigntest", "ci/rollout"},
 	{"."}, // the root package: files of the repository that are part of the program
 }
 
@@ -52,6 +53,7 @@ var standardOnly = map[string]string{
 	"ci/oci/credentials":          "what handles secrets should depend on as little as possible",
 	"ci/oci/tag":                  "it only decides",
 	"ci/secret":                   "what handles secrets should depend on as little as possible",
+	"ci/rollout":                  "it only decides, and drivers bring what they need",
 	"ci/systemd":                  "packages and hosts are given its units, and it only writes texts",
 	"ci/release/forge/forgetest":  "a fake should not share a library with what is tried on it",
 }

@@ -1,6 +1,9 @@
 package attest
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // laptop is the builder that promises nothing: somebody's machine.
 const laptop = "https://github.com/slipway-ci/slipway/builder/laptop/v1"
@@ -24,17 +27,10 @@ func Where(getenv func(string) string) Builder {
 	server = strings.TrimSuffix(server, "/")
 	b := Builder{ID: server + "/" + workflow, Runner: getenv("RUNNER_ENVIRONMENT")}
 	if repository, run := getenv("GITHUB_REPOSITORY"), getenv("GITHUB_RUN_ID"); repository != "" && run != "" {
-		b.Invocation = server + "/" + repository + "/actions/runs/" + run + "/attempts/" + or(getenv("GITHUB_RUN_ATTEMPT"), "1")
+		b.Invocation = server + "/" + repository + "/actions/runs/" + run + "/attempts/" + cmp.Or(getenv("GITHUB_RUN_ATTEMPT"), "1")
 	}
 	return b
 }
 
 // Laptop tells whether a builder is somebody's machine.
 func (b Builder) Laptop() bool { return b.ID == laptop }
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}

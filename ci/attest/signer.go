@@ -2,6 +2,7 @@ package attest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -44,5 +45,5 @@ func Title(predicate string) string {
 		PredicateCoverage:   "coverage",
 		PredicateVulns:      "vulnerability results",
 	}
-	return or(titles[predicate], predicate)
+	return cmp.Or(titles[predicate], predicate)
 }

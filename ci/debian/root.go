@@ -7,6 +7,7 @@ package debian
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func Host(ctx context.Context) (suite, arch string, err error) {
 	defer f.Close()
 	release := parseRelease(bufio.NewScanner(f))
 	if release["ID"] != "debian" || release["VERSION_CODENAME"] == "" {
-		return "", "", fmt.Errorf("%w: this is %s, not a Debian release", ErrUnavailable, or(release["PRETTY_NAME"], "an unknown system"))
+		return "", "", fmt.Errorf("%w: this is %s, not a Debian release", ErrUnavailable, cmp.Or(release["PRETTY_NAME"], "an unknown system"))
 	}
 	out, err := exec.CommandContext(ctx, "dpkg", "--print-architecture").Output()
 	if err != nil {
@@ -186,11 +187,4 @@ func lastLines(s string, n int) string {
 		lines = lines[len(lines)-n:]
 	}
 	return strings.Join(lines, "\n")
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

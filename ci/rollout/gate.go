@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,14 +22,14 @@ type Gates struct {
 }
 
 func (g Gates) normalize() Gates {
-	g.Times = or(g.Times, 3)
-	g.Deadline = or(g.Deadline, Duration(time.Minute))
-	g.ErrorRate = or(g.ErrorRate, 0.01)
-	g.P99 = or(g.P99, Duration(500*time.Millisecond))
-	g.Memory = or(g.Memory, 0.85)
-	g.Restarts = or(g.Restarts, 1)
-	g.Requests = or(g.Requests, 1)
-	g.Every = or(g.Every, Duration(time.Second))
+	g.Times = cmp.Or(g.Times, 3)
+	g.Deadline = cmp.Or(g.Deadline, Duration(time.Minute))
+	g.ErrorRate = cmp.Or(g.ErrorRate, 0.01)
+	g.P99 = cmp.Or(g.P99, Duration(500*time.Millisecond))
+	g.Memory = cmp.Or(g.Memory, 0.85)
+	g.Restarts = cmp.Or(g.Restarts, 1)
+	g.Requests = cmp.Or(g.Requests, 1)
+	g.Every = cmp.Or(g.Every, Duration(time.Second))
 	return g
 }
 

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,10 +51,10 @@ func (r Runner) Run(ctx context.Context, spec Spec) Result {
 }
 
 func (r Runner) normalize() Runner {
-	r.TTL = or(r.TTL, DefaultTTL)
-	r.StepDeadline = or(r.StepDeadline, DefaultStepDeadline)
-	r.UndoDeadline = or(r.UndoDeadline, DefaultUndoDeadline)
-	r.Grace = or(r.Grace, DefaultGrace)
+	r.TTL = cmp.Or(r.TTL, DefaultTTL)
+	r.StepDeadline = cmp.Or(r.StepDeadline, DefaultStepDeadline)
+	r.UndoDeadline = cmp.Or(r.UndoDeadline, DefaultUndoDeadline)
+	r.Grace = cmp.Or(r.Grace, DefaultGrace)
 	if r.Notify == nil {
 		r.Notify = func(Event) {}
 	}

@@ -22,6 +22,7 @@
 package rollout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,10 +65,10 @@ type Spec struct {
 
 // Normalize fills in the defaults.
 func (s Spec) Normalize() Spec {
-	s.Strategy = or(s.Strategy, BlueGreen)
-	s.Batch = or(s.Batch, DefaultBatch)
-	s.Bake = or(s.Bake, DefaultBake)
-	s.Interval = or(s.Interval, DefaultInterval)
+	s.Strategy = cmp.Or(s.Strategy, BlueGreen)
+	s.Batch = cmp.Or(s.Batch, DefaultBatch)
+	s.Bake = cmp.Or(s.Bake, DefaultBake)
+	s.Interval = cmp.Or(s.Interval, DefaultInterval)
 	if len(s.Weights) == 0 {
 		s.Weights = []int{10, 50}
 	}
@@ -113,12 +114,4 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)
 	return err
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

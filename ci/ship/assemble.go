@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -182,7 +183,7 @@ func annotations(p project.Project, app project.App) map[string]string {
 
 func labels(p project.Project, app project.App) map[string]string {
 	values := annotations(p, app)
-	values["org.opencontainers.image.base.name"] = or(app.Image.Base, runtimebase.Name())
+	values["org.opencontainers.image.base.name"] = cmp.Or(app.Image.Base, runtimebase.Name())
 	for name, value := range app.Image.Labels {
 		values[name] = value
 	}

@@ -2,6 +2,7 @@ package ship
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -218,7 +219,7 @@ func attachedTo(artifacts []registry.Artifact) ([]report.Attached, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, report.Attached{Type: or(a.Annotations[predicateAnnotation], a.Type), Digest: described.Digest.String()})
+		all = append(all, report.Attached{Type: cmp.Or(a.Annotations[predicateAnnotation], a.Type), Digest: described.Digest.String()})
 	}
 	return all, nil
 }

@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -47,7 +48,7 @@ func (a *assembly) linuxPackages(ctx context.Context) error {
 func packaged(p project.Project, app project.App) linuxpkg.App {
 	all := linuxpkg.App{
 		Name: app.Name, Binary: app.Binary, Version: p.Version.Version, Date: p.Version.Date, Description: app.Packages.Description,
-		Homepage: or(app.Packages.Homepage, p.Source.URL), License: app.Packages.License, Maintainer: app.Packages.Maintainer,
+		Homepage: cmp.Or(app.Packages.Homepage, p.Source.URL), License: app.Packages.License, Maintainer: app.Packages.Maintainer,
 	}
 	if app.Service != nil {
 		all.Service = &linuxpkg.Service{Port: app.Service.Port, Start: app.Service.Start, Grace: app.Service.Grace}

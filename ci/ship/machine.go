@@ -2,6 +2,7 @@ package ship
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
@@ -235,7 +236,7 @@ const defaultVulnDB = "https://vuln.go.dev"
 
 // vulnDB asks the vulnerability database for its version.
 func vulnDB(ctx context.Context, getenv func(string) string) pipelines.VulnDB {
-	db := pipelines.VulnDB{URL: or(getenv("GOVULNDB"), defaultVulnDB), Why: "the vulnerability database cannot be reached"}
+	db := pipelines.VulnDB{URL: cmp.Or(getenv("GOVULNDB"), defaultVulnDB), Why: "the vulnerability database cannot be reached"}
 	ctx, cancel := context.WithTimeout(ctx, vulnDBPatience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(db.URL, "/")+"/index/db.json", nil)

@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,10 +51,10 @@ func (o Options) settled() (Options, error) {
 		o.Environ = os.Environ()
 	}
 	var err error
-	if o.Source, err = filepath.Abs(or(o.Source, ".")); err != nil {
+	if o.Source, err = filepath.Abs(cmp.Or(o.Source, ".")); err != nil {
 		return o, fmt.Errorf("find the source directory: %w", err)
 	}
-	if o.Dist, err = filepath.Abs(or(o.Dist, filepath.Join(o.Source, "dist"))); err != nil {
+	if o.Dist, err = filepath.Abs(cmp.Or(o.Dist, filepath.Join(o.Source, "dist"))); err != nil {
 		return o, fmt.Errorf("find the output directory: %w", err)
 	}
 	if o.Cache == "" {
@@ -119,10 +120,3 @@ func (e *LackingError) Unwrap() error { return e.Cause }
 func runID(now time.Time) string { return fmt.Sprintf("%x-%x", now.UnixNano(), os.Getpid()) }
 
 func hostArch() string { return runtime.GOARCH }
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}

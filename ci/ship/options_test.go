@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -242,7 +243,7 @@ func TestWriteLists(t *testing.T) {
 func TestPlural(t *testing.T) {
 	assert.Equal(t, "1 image", plural(1, "image"))
 	assert.Equal(t, "2 images", plural(2, "image"))
-	assert.Equal(t, "b", or("", "b"))
+	assert.Equal(t, "b", cmp.Or("", "b"))
 	assert.NotEqual(t, runID(time.Unix(1, 0)), runID(time.Unix(1, 1)))
 }
 

@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func (o *outbound) readHub(ctx context.Context, options Options, p project.Proje
 		return fmt.Errorf("publish.github.token: %w", err)
 	}
 	o.secrets = append(o.secrets, token)
-	o.hub, err = forge.NewGitHub(forge.GitHubOptions{Repository: g.Repository, API: or(g.API, options.Getenv("GITHUB_API_URL")), Token: token})
+	o.hub, err = forge.NewGitHub(forge.GitHubOptions{Repository: g.Repository, API: cmp.Or(g.API, options.Getenv("GITHUB_API_URL")), Token: token})
 	if err != nil {
 		return fmt.Errorf("publish.github: %w", err)
 	}

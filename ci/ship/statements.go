@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -106,7 +107,7 @@ func (t testimony) scan() attest.Scan {
 
 // configDigest is the digest of the configuration that was read, "" when there is none.
 func configDigest(o Options) (string, error) {
-	data, err := os.ReadFile(or(o.Config, filepath.Join(o.Source, "slipway.yaml")))
+	data, err := os.ReadFile(cmp.Or(o.Config, filepath.Join(o.Source, "slipway.yaml")))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -175,7 +176,7 @@ func arrives(t *testing.T, arg, value, description string) bool {
 	_, plainKeys, err := parseUnit(plain)
 	require.NoError(t, err)
 	return assert.Equal(t, []string{"/usr/bin/greeter", "first", arg, "last"}, argv) && assert.Equal(t, []string{"VALUE=" + value}, environment) &&
-		assert.Equal(t, or(description, "greeter"), told) && assert.Equal(t, plainKeys, keys, "no other directive")
+		assert.Equal(t, cmp.Or(description, "greeter"), told) && assert.Equal(t, plainKeys, keys, "no other directive")
 }
 
 func TestValuesArrive(t *testing.T) {

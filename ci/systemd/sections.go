@@ -1,21 +1,22 @@
 package systemd
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
 )
 
 func (s Service) unit() []directive {
-	list := []directive{{"Description", literal(or(s.Description, s.Name))}}
+	list := []directive{{"Description", literal(cmp.Or(s.Description, s.Name))}}
 	if s.Homepage != "" {
 		list = append(list, directive{"Documentation", literal(s.Homepage)})
 	}
 	return append(list, []directive{
 		{"Wants", "network-online.target"},
 		{"After", "network-online.target"},
-		{"StartLimitIntervalSec", seconds(or(s.Restart.Within, DefaultWithin))},
-		{"StartLimitBurst", strconv.Itoa(or(s.Restart.Burst, DefaultBurst))},
+		{"StartLimitIntervalSec", seconds(cmp.Or(s.Restart.Within, DefaultWithin))},
+		{"StartLimitBurst", strconv.Itoa(cmp.Or(s.Restart.Burst, DefaultBurst))},
 	}...)
 }
 
@@ -67,7 +68,7 @@ func (s Service) directory() string {
 	if s.Directory == "" && s.State != "" {
 		return "/var/lib/" + s.State
 	}
-	return or(s.Directory, "/")
+	return cmp.Or(s.Directory, "/")
 }
 
 func environment(v Variable) directive {
@@ -81,16 +82,16 @@ func (s Service) life() []directive {
 	if s.Start != 0 {
 		list = append(list, directive{"TimeoutStartSec", seconds(s.Start)})
 	}
-	list = append(list, directive{"TimeoutStopSec", seconds(or(s.Grace, DefaultGrace))}, directive{"KillMode", "mixed"},
-		directive{"Restart", string(or(s.Restart.When, OnFailure))})
+	list = append(list, directive{"TimeoutStopSec", seconds(cmp.Or(s.Grace, DefaultGrace))}, directive{"KillMode", "mixed"},
+		directive{"Restart", string(cmp.Or(s.Restart.When, OnFailure))})
 	if s.Restart.When != Never {
-		list = append(list, directive{"RestartSec", seconds(or(s.Restart.Delay, DefaultRestartDelay))})
+		list = append(list, directive{"RestartSec", seconds(cmp.Or(s.Restart.Delay, DefaultRestartDelay))})
 	}
 	return list
 }
 
 func (s Service) limits() []directive {
-	list := []directive{{"LimitNOFILE", strconv.Itoa(or(s.Limits.Files, DefaultFiles))}}
+	list := []directive{{"LimitNOFILE", strconv.Itoa(cmp.Or(s.Limits.Files, DefaultFiles))}}
 	if s.Limits.Tasks != 0 {
 		list = append(list, directive{"TasksMax", strconv.Itoa(s.Limits.Tasks)})
 	}
@@ -109,12 +110,4 @@ func seconds(d time.Duration) string {
 		return strconv.FormatInt(int64(d/time.Second), 10)
 	}
 	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

@@ -3,6 +3,7 @@
 package archtest
 
 import (
+	"cmp"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -109,7 +110,7 @@ func TestImportsGoDown(t *testing.T) {
 			if !ours {
 				continue
 			}
-			to = or(strings.TrimPrefix(to, "/"), ".")
+			to = cmp.Or(strings.TrimPrefix(to, "/"), ".")
 			from, below := layer(f.pkg), layer(to)
 			if !assert.GreaterOrEqual(t, from, 0, "%s: package %s has no place in the layers", f.path, f.pkg) || below < 0 {
 				assert.GreaterOrEqual(t, below, 0, "%s imports %s, which has no place in the layers", f.path, to)
@@ -253,11 +254,4 @@ func root(t *testing.T) string {
 	dir, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	return dir
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,7 +49,7 @@ func flagMistake(cmd *cobra.Command, err error) string {
 	)
 	switch see := "see " + cmd.CommandPath() + " --help"; {
 	case errors.As(err, &unknown):
-		return fmt.Sprintf("unknown flag %s; %s", dashed(unknown.GetSpecifiedName(), unknown.GetSpecifiedShortnames()), or(flagInstead(cmd, unknown.GetSpecifiedName()), see))
+		return fmt.Sprintf("unknown flag %s; %s", dashed(unknown.GetSpecifiedName(), unknown.GetSpecifiedShortnames()), cmp.Or(flagInstead(cmd, unknown.GetSpecifiedName()), see))
 	case errors.As(err, &invalid):
 		return fmt.Sprintf("--%s: %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), wantedBy(invalid.GetFlag()))
 	case errors.As(err, &lacking):
@@ -116,11 +117,4 @@ func editDistance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"cmp"
 	"errors"
 	"path"
 	"runtime/debug"
@@ -31,10 +32,10 @@ func Binary(s Subject, info *debug.BuildInfo) ([]byte, error) {
 func program(d *document, s Subject, info *debug.BuildInfo) cdx.Component {
 	version := mainVersion(s, info)
 	about := cdx.Component{
-		BOMRef:     "binary:" + s.Name + "@" + or(s.Digest, version),
+		BOMRef:     "binary:" + s.Name + "@" + cmp.Or(s.Digest, version),
 		Type:       cdx.ComponentTypeApplication,
 		Name:       s.Name,
-		Version:    or(s.Version, version),
+		Version:    cmp.Or(s.Version, version),
 		Hashes:     sha256Of(s.Digest),
 		Properties: properties(buildProperties(info)...),
 	}
@@ -126,11 +127,4 @@ func orNone(list *[]cdx.Property) *[]cdx.Property {
 		return &[]cdx.Property{}
 	}
 	return list
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

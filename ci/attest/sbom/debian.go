@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"cmp"
 	"strings"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
@@ -45,7 +46,7 @@ func parseFields(paragraph string) map[string]string {
 
 // component names the source package too, as advisories go by that.
 func (p debianPackage) component(release map[string]string) cdx.Component {
-	system := or(release["ID"], "debian")
+	system := cmp.Or(release["ID"], "debian")
 	distro := system
 	if version := release["VERSION_ID"]; version != "" {
 		distro += "-" + version

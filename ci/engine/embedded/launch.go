@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -49,8 +50,8 @@ type securityConfig struct {
 func engineJSON(gc GC, insecure bool) ([]byte, error) {
 	config := engineConfig{
 		LogLevel: "warn",
-		GC: gcConfig{Enabled: true, ReservedSpace: or(gc.Reserved, defaultReserved), MaxUsedSpace: or(gc.MaxUsed, defaultMaxUsed),
-			MinFreeSpace: or(gc.MinFree, defaultMinFree)},
+		GC: gcConfig{Enabled: true, ReservedSpace: cmp.Or(gc.Reserved, defaultReserved), MaxUsedSpace: cmp.Or(gc.MaxUsed, defaultMaxUsed),
+			MinFreeSpace: cmp.Or(gc.MinFree, defaultMinFree)},
 		Security: securityConfig{InsecureRootCapabilities: insecure},
 	}
 	content, err := json.MarshalIndent(config, "", "  ")
@@ -58,13 +59,6 @@ func engineJSON(gc GC, insecure bool) ([]byte, error) {
 		return nil, fmt.Errorf("write engine.json: %w", err)
 	}
 	return content, nil
-}
-
-func or(value, fallback string) string {
-	if value == "" {
-		return fallback
-	}
-	return value
 }
 
 // engineEnv is the engine's whole environment: ours, and the proxies of this machine for the engine's own downloads.

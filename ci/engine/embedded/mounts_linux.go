@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -27,7 +28,7 @@ func (m mount) do() error {
 		return fmt.Errorf("create mount point: %w", err)
 	}
 	if err := unix.Mount(m.source, m.target, m.kind, m.flags, m.data); err != nil {
-		return fmt.Errorf("mount %s on %s: %w", or(m.kind, m.source), m.target, err)
+		return fmt.Errorf("mount %s on %s: %w", cmp.Or(m.kind, m.source), m.target, err)
 	}
 	return nil
 }

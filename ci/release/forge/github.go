@@ -2,6 +2,7 @@ package forge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -59,7 +60,7 @@ func NewGitHub(o GitHubOptions) (*GitHub, error) {
 	if o.Token == "" || strings.ContainsAny(o.Token, " \t\r\n") {
 		return nil, errors.New("GitHub needs a token that may write contents, in one word: in a workflow, ${{ secrets.GITHUB_TOKEN }}")
 	}
-	api, uploads, err := addresses(or(o.API, DefaultAPI))
+	api, uploads, err := addresses(cmp.Or(o.API, DefaultAPI))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func NewGitHub(o GitHubOptions) (*GitHub, error) {
 	client := github.NewClient(&http.Client{Transport: &tokenTransport{token: o.Token, hosts: []string{api.Host, uploads.Host}, next: transport}})
 	client.BaseURL, client.UploadURL = api, uploads
 	client.DisableRateLimitCheck = true // whoever waits is Upload
-	return &GitHub{client: client, downloads: &http.Client{Transport: transport}, owner: parts[1], name: parts[2], token: o.Token, idle: or(o.Idle, DefaultIdle)}, nil
+	return &GitHub{client: client, downloads: &http.Client{Transport: transport}, owner: parts[1], name: parts[2], token: o.Token, idle: cmp.Or(o.Idle, DefaultIdle)}, nil
 }
 
 // addresses are those of the API and of uploads, which GitHub has on another
@@ -183,7 +184,7 @@ func describe(r Release) *github.RepositoryRelease {
 	if len(notes) > maxNotes {
 		notes = append(notes[:maxNotes:maxNotes], []rune("\n\n…")...)
 	}
-	return &github.RepositoryRelease{TagName: &r.Tag, TargetCommitish: &r.Commit, Name: github.Ptr(or(r.Name, r.Tag)), Body: github.Ptr(string(notes)), Prerelease: &r.Prerelease}
+	return &github.RepositoryRelease{TagName: &r.Tag, TargetCommitish: &r.Commit, Name: github.Ptr(cmp.Or(r.Name, r.Tag)), Body: github.Ptr(string(notes)), Prerelease: &r.Prerelease}
 }
 
 func stateOf(r *github.RepositoryRelease) State {

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,7 +142,7 @@ func (u *upload) bring(ctx context.Context, file File) error {
 		u.result.There = append(u.result.There, file.Name)
 		return nil
 	case refuse:
-		return &ConflictError{Tag: u.release.Tag, File: file.Name, Want: file.Digest, Have: or(have.Digest, fmt.Sprintf("%d bytes", have.Size))}
+		return &ConflictError{Tag: u.release.Tag, File: file.Name, Want: file.Digest, Have: cmp.Or(have.Digest, fmt.Sprintf("%d bytes", have.Size))}
 	case replace:
 		u.unsure = true
 		if err := u.forge.Remove(ctx, have.ID); err != nil {
@@ -203,7 +204,7 @@ func (u *upload) try(ctx context.Context, what string, attempt func(context.Cont
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 		case limited.Err() != nil:
-			return &DeadlineError{What: what, Tries: n, After: u.options.Deadline, Cause: or(last, err)}
+			return &DeadlineError{What: what, Tries: n, After: u.options.Deadline, Cause: cmp.Or(last, err)}
 		case !errors.As(err, &temporary):
 			return fmt.Errorf("%s: %w", what, err)
 		}
@@ -235,12 +236,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

@@ -1,6 +1,7 @@
 package linuxpkg
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -28,7 +29,7 @@ func arch(f Format, t target.Target) (string, error) {
 	names := map[Format]map[string]string{Deb: debArch(), RPM: rpmArch(), APK: apkArch()}[f]
 	key := t.Arch
 	if t.Arch == "arm" {
-		key += or(t.Variant, "7")
+		key += cmp.Or(t.Variant, "7")
 	}
 	if name := names[key]; name != "" {
 		return name, nil
@@ -77,12 +78,4 @@ func wide(arch string) bool {
 		return false
 	}
 	return true
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

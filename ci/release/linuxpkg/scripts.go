@@ -1,6 +1,7 @@
 package linuxpkg
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"strconv"
@@ -53,11 +54,11 @@ func (a App) openrc() (string, error) {
 	for _, arg := range a.Service.Args {
 		args = append(args, quote(arg))
 	}
-	grace := int64(or(a.Service.Grace, systemd.DefaultGrace).Round(time.Second) / time.Second)
+	grace := int64(cmp.Or(a.Service.Grace, systemd.DefaultGrace).Round(time.Second) / time.Second)
 	return fillIn("scripts/openrc.sh", map[string]string{
 		"Name": a.Name, "Account": a.account(), "Binary": a.Binary, "Configuration": a.configurationPath(),
 		"Args": quote(strings.Join(args, " ")), "Port": strconv.Itoa(a.Service.Port), "Grace": strconv.FormatInt(max(grace, 1), 10),
-		"Files": strconv.Itoa(or(a.Service.Limits.Files, systemd.DefaultFiles)),
+		"Files": strconv.Itoa(cmp.Or(a.Service.Limits.Files, systemd.DefaultFiles)),
 	})
 }
 

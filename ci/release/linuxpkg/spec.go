@@ -1,6 +1,7 @@
 package linuxpkg
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -32,8 +33,8 @@ type file struct {
 
 // specify decides a package.
 func specify(app App, binary Binary, format Format) (spec, error) {
-	app.Binary = or(app.Binary, app.Name)
-	app.Description = or(strings.TrimSpace(app.Description), app.Name)
+	app.Binary = cmp.Or(app.Binary, app.Name)
+	app.Description = cmp.Or(strings.TrimSpace(app.Description), app.Name)
 	if err := app.check(format); err != nil {
 		return spec{}, err
 	}

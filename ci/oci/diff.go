@@ -51,24 +51,13 @@ func Diff(a, b v1.ImageIndex) ([]string, error) {
 }
 
 func byPlatform(index v1.ImageIndex) (map[string]v1.Image, error) {
-	manifest, err := index.IndexManifest()
+	members, err := flatten(index)
 	if err != nil {
 		return nil, err
 	}
 	images := map[string]v1.Image{}
-	for _, entry := range manifest.Manifests {
-		if !entry.MediaType.IsImage() {
-			continue
-		}
-		image, err := index.Image(entry.Digest)
-		if err != nil {
-			return nil, err
-		}
-		config, err := image.ConfigFile()
-		if err != nil {
-			return nil, err
-		}
-		images[config.Platform().String()] = image
+	for _, m := range members {
+		images[m.platform.String()] = m.image
 	}
 	return images, nil
 }

@@ -112,10 +112,8 @@ func fill(dir string, idx v1.ImageIndex) (v1.Hash, error) {
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	for name, data := range map[string][]byte{indexFile: root, markerFile: []byte(marker)} {
-		if err := storeFile(filepath.Join(dir, name), bytes.NewReader(data)); err != nil {
-			return v1.Hash{}, err
-		}
+	if err := storeRoot(dir, root); err != nil {
+		return v1.Hash{}, err
 	}
 	for _, made := range []string{blobs, filepath.Dir(blobs), dir} {
 		if err := errors.Join(os.Chmod(made, 0o755), syncPath(made)); err != nil {
@@ -123,6 +121,28 @@ func fill(dir string, idx v1.ImageIndex) (v1.Hash, error) {
 		}
 	}
 	return digest, nil
+}
+
+// WriteRoot makes a directory of blobs an OCI image layout whose one entry is described: the blobs are there already, in
+// blobs/sha256.
+func WriteRoot(dir string, described v1.Descriptor) error {
+	root, err := encode(rootIndex(v1.Descriptor{MediaType: described.MediaType, Digest: described.Digest, Size: described.Size}))
+	if err == nil {
+		err = storeRoot(dir, root)
+	}
+	if err != nil {
+		return fmt.Errorf("write layout: %w", err)
+	}
+	return nil
+}
+
+func storeRoot(dir string, root []byte) error {
+	for name, data := range map[string][]byte{indexFile: root, markerFile: []byte(marker)} {
+		if err := storeFile(filepath.Join(dir, name), bytes.NewReader(data)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rootOf is the index.json that has idx as its one entry.

@@ -19,16 +19,12 @@ import (
 
 // attachments are what a registry keeps about an image: bills of materials, statements, the signature. The signature is the
 // last one: where it is, all of the others are.
-func (r *run) attachments(ctx context.Context, client *registry.Client, app project.App, index v1.ImageIndex) ([]registry.Artifact, error) {
+func (r *run) attachments(ctx context.Context, client *registry.Client, witness testimony, app project.App, index v1.ImageIndex) ([]registry.Artifact, error) {
 	root, platforms, err := describe(index)
 	if err != nil {
 		return nil, err
 	}
 	all, err := r.billsOf(app, index, root, platforms)
-	if err != nil {
-		return nil, err
-	}
-	witness, err := r.testify()
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +177,7 @@ func bundlesOf(ctx context.Context, client *registry.Client, repository string, 
 		if said := entry.Annotations[predicateAnnotation]; predicate != "" && said != "" && said != predicate {
 			continue
 		}
-		if entry.ArtifactType != attest.MediaType && entry.ArtifactType != untyped {
+		if entry.ArtifactType != attest.MediaType && entry.ArtifactType != registry.EmptyType { // which some registries say of all
 			continue
 		}
 		data, err := bundleOf(ctx, client, repository, entry.Digest)
@@ -194,9 +190,6 @@ func bundlesOf(ctx context.Context, client *registry.Client, repository string, 
 	}
 	return bundles, nil
 }
-
-// untyped is what some registries say of all artifacts: the type of their configuration.
-const untyped = "application/vnd.oci.empty.v1+json"
 
 // bundleOf is the bundle that an artifact holds, nil when it holds something else.
 func bundleOf(ctx context.Context, client *registry.Client, repository string, digest v1.Hash) ([]byte, error) {

@@ -305,3 +305,15 @@ func TestRunWithoutAnEngine(t *testing.T) {
 	require.ErrorAs(t, err, &unwritten, "a report that cannot be written is told")
 	assert.Equal(t, ExitNoEngine, run.ExitCode)
 }
+
+// Docker Hub is asked for its credential under its own name, however it is written.
+func TestLoginsAreKeptUnderTheNameThatIsAskedFor(t *testing.T) {
+	p := project.Project{Version: project.Version{Version: "1.2.3", Commit: "0123456789abcdef"}, Apps: []project.App{
+		{Name: "a", Image: project.Image{Enabled: true, Repository: "docker.io/team/a"}},
+		{Name: "b", Image: project.Image{Enabled: true, Repository: "registry.example.org:5000/team/b"}},
+	}}
+	images, err := outboundImages(p)
+	require.NoError(t, err)
+	assert.Equal(t, "index.docker.io", images[0].host)
+	assert.Equal(t, "registry.example.org:5000", images[1].host)
+}

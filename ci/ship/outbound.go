@@ -32,6 +32,7 @@ type outbound struct {
 // outboundImage is one app's image, with its names.
 type outboundImage struct {
 	app  project.App
+	host string // its registry, as credentials are asked for
 	tags tag.Tags
 }
 
@@ -47,9 +48,10 @@ func (o outboundImage) fact() report.Fact {
 	return report.Fact{What: "tags of " + o.app.Name, Value: strings.Join(o.tags.Names(), ", "), Why: strings.Join(why, "; ")}
 }
 
-func (o outboundImage) host() string {
-	host, _, _ := strings.Cut(o.app.Image.Repository, "/")
-	return host
+// finder looks for logins where this user keeps them.
+func finder(o Options) credentials.Finder {
+	home, _ := os.UserHomeDir() // without one, no login is kept there
+	return credentials.Finder{Getenv: o.Getenv, Home: home}
 }
 
 // logins are the credentials of a run, by host, looked up once.
@@ -69,10 +71,8 @@ func newOutbound(ctx context.Context, o Options, p project.Project) (outbound, e
 		return outbound{}, &UsageError{err.Error()}
 	}
 	out := outbound{images: images, hosts: hosts(p.Publish), logins: logins{}}
-	home, _ := os.UserHomeDir() // without one, no login is kept there
-	finder := credentials.Finder{Getenv: o.Getenv, Home: home}
 	for _, image := range images {
-		if err := out.logIn(ctx, finder, image.host()); err != nil {
+		if err := out.logIn(ctx, finder(o), image.host); err != nil {
 			return outbound{}, &UsageError{err.Error()}
 		}
 	}
@@ -143,7 +143,9 @@ func outboundImages(p project.Project) ([]outboundImage, error) {
 		if other := slices.IndexFunc(images, func(i outboundImage) bool { return i.app.Image.Repository == app.Image.Repository }); other >= 0 {
 			problems = append(problems, fmt.Errorf("%s and %s have the same image.repository, %s: give each its own", images[other].app.Name, app.Name, app.Image.Repository))
 		}
-		images = append(images, outboundImage{app, tags})
+		host, err := registry.HostOf(app.Image.Repository)
+		problems = append(problems, err)
+		images = append(images, outboundImage{app, host, tags})
 	}
 	if len(images) == 0 && p.Publish.GitHub == nil {
 		problems = append(problems, errors.New(nowhere(p)))
@@ -200,7 +202,7 @@ func (r *run) askRegistry(ctx context.Context, image outboundImage) (summary str
 	}
 	defer client.Close()
 	first := image.app.Image.Repository + ":" + image.tags.Tags[0].Name
-	login := r.outbound.logins[image.host()].String()
+	login := r.outbound.logins[image.host].String()
 	found, err := client.Resolve(ctx, first)
 	switch {
 	case registry.NotFound(err):

@@ -39,10 +39,14 @@ func (r *run) pushImages(ctx context.Context, book *ledger.Ledger) error {
 			stage.Step(app.Name).Done(report.Result{Status: report.Skipped, Summary: "slipway.yaml names no image.repository for it"})
 		}
 	}
+	witness, err := r.testify() // once: it reads the toolchain, whatever the number of images
+	if err != nil {
+		return err
+	}
 	var pushed []string
 	for _, image := range r.outbound.images {
 		step := stage.Step(image.app.Name)
-		done, err := r.pushOne(ctx, step, image, pushed)
+		done, err := r.pushOne(ctx, step, witness, image, pushed)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			step.Cancel()
@@ -70,7 +74,7 @@ type pushed struct {
 }
 
 // pushOne pushes one image. Layers that another image of this run has brought are taken from there.
-func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, image outboundImage, before []string) (pushed, error) {
+func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, witness testimony, image outboundImage, before []string) (pushed, error) {
 	name := image.app.Name
 	layout := filepath.Join(r.dist.dir, imagesDir, name)
 	root, err := oci.ReadLayout(layout)
@@ -94,7 +98,7 @@ func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, image outb
 	}
 	defer client.Close()
 	step.Progress("saying what is in it, and how it was made")
-	artifacts, err := r.attachments(ctx, client, image.app, root)
+	artifacts, err := r.attachments(ctx, client, witness, image.app, root)
 	if err != nil {
 		return pushed{}, err
 	}

@@ -138,17 +138,13 @@ func (r *run) forgeRelease() (forge.Release, error) {
 		if each.Kind != artifact.Archive && each.Kind != artifact.Package && each.Kind != artifact.SBOM {
 			continue
 		}
-		if err := addFile(&release, filepath.Join(r.dist.dir, filepath.FromSlash(each.Path))); err != nil {
-			return release, err
-		}
+		release.Files = append(release.Files, forge.File{
+			Name: forge.AssetName(filepath.Base(each.Path)), Path: filepath.Join(r.dist.dir, filepath.FromSlash(each.Path)), Size: each.Size, Digest: each.Digest,
+		})
 	}
-	return release, addFile(&release, filepath.Join(r.dist.dir, "checksums.txt"))
-}
-
-func addFile(release *forge.Release, path string) error {
-	file, err := forge.FileAt(path)
-	release.Files = append(release.Files, file)
-	return err
+	sums, err := forge.FileAt(filepath.Join(r.dist.dir, "checksums.txt"))
+	release.Files = append(release.Files, sums)
+	return release, err
 }
 
 func (r *run) tellUpload(step *report.StepRecorder, e forge.Event) {

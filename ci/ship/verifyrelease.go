@@ -14,7 +14,6 @@ import (
 	"github.com/slipway-ci/slipway/ci/attest"
 	"github.com/slipway-ci/slipway/ci/attest/keyless"
 	"github.com/slipway-ci/slipway/ci/oci"
-	"github.com/slipway-ci/slipway/ci/oci/credentials"
 	"github.com/slipway-ci/slipway/ci/oci/registry"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
@@ -53,7 +52,8 @@ func VerifyRelease(ctx context.Context, o VerifyOptions, observer report.Observe
 	if o.Options, err = o.settled(); err != nil {
 		return refused(err)
 	}
-	if err := registry.CheckReference(o.Reference); err != nil {
+	repository, err := registry.Repository(o.Reference)
+	if err != nil {
 		return refused(&UsageError{err.Error()})
 	}
 	p, err := neighbour(ctx, o.Options)
@@ -64,13 +64,13 @@ func VerifyRelease(ctx context.Context, o VerifyOptions, observer report.Observe
 	if err != nil {
 		return refused(&UsageError{err.Error()})
 	}
-	client, secrets, err := reader(ctx, o, p)
+	client, secrets, err := reader(ctx, o.Options, p, repository)
 	if err != nil {
 		return refused(&UsageError{err.Error()})
 	}
 	defer client.Close()
 	opening := report.Run{Slipway: o.Slipway, Project: o.Reference, Verb: string(verifyRelease), Started: started}
-	v := &releaseVerifier{VerifyOptions: o, project: p, trusted: trust, client: client, report: report.NewRecorder(opening, observer, time.Now)}
+	v := &releaseVerifier{VerifyOptions: o, project: p, trusted: trust, client: client, repository: repository, report: report.NewRecorder(opening, observer, time.Now)}
 	v.report.Mask = secret.Mask(secrets...)
 	return v.carryOut(ctx)
 }
@@ -125,11 +125,13 @@ func (o VerifyOptions) identity(ctx context.Context) (attest.Trust, error) {
 }
 
 // reader is a client that reads the release.
-func reader(ctx context.Context, o VerifyOptions, p project.Project) (*registry.Client, []string, error) {
-	home, _ := os.UserHomeDir() // without one, no login is kept there
+func reader(ctx context.Context, o Options, p project.Project, repository string) (*registry.Client, []string, error) {
 	out := outbound{logins: logins{}}
-	host, _, _ := strings.Cut(o.Reference, "/")
-	if err := out.logIn(ctx, credentials.Finder{Getenv: o.Getenv, Home: home}, host); err != nil {
+	host, err := registry.HostOf(repository)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := out.logIn(ctx, finder(o), host); err != nil {
 		return nil, nil, err
 	}
 	client, err := registry.New(registry.Options{Credentials: out.logins, Hosts: hosts(p.Publish)})
@@ -195,7 +197,6 @@ func (v *releaseVerifier) verify(ctx context.Context, dir string) error {
 // content fetches the release, which checks every digest, and what is said about it.
 func (v *releaseVerifier) content(ctx context.Context, stage *report.StageRecorder, dir string) (ok bool, err error) {
 	step := stage.Step("digest")
-	v.repository = withoutTag(v.Reference)
 	v.root, err = v.client.Fetch(ctx, v.Reference, dir)
 	if err == nil {
 		v.index, err = oci.ReadLayout(dir)
@@ -292,13 +293,4 @@ func about(s attest.Statement) string {
 		text += ", with changes that are in no commit"
 	}
 	return text
-}
-
-// withoutTag is the repository of a reference.
-func withoutTag(reference string) string {
-	repository, _, _ := strings.Cut(reference, "@")
-	if at := strings.LastIndex(repository, ":"); at > strings.LastIndex(repository, "/") {
-		return repository[:at]
-	}
-	return repository
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// emptyType is the media type of {}: where the OCI specification wants a blob
+// EmptyType is the media type of {}: where the OCI specification wants a blob
 // and there is nothing to say.
-const emptyType = "application/vnd.oci.empty.v1+json"
+const EmptyType = "application/vnd.oci.empty.v1+json"
 
 // Artifact is something about an image: its bill of materials, its provenance,
 // a signature. The registry lists it under its subject, as a referrer. Its
@@ -62,7 +62,7 @@ func (c *content) addArtifact(a Artifact) (document, error) {
 	subject := v1.Descriptor{MediaType: a.Subject.MediaType, Size: a.Subject.Size, Digest: a.Subject.Digest}
 	manifest := artifactManifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: a.Type,
-		Config: c.addPart(Part{MediaType: emptyType, Data: []byte("{}")}), Subject: &subject, Annotations: a.Annotations,
+		Config: c.addPart(Part{MediaType: EmptyType, Data: []byte("{}")}), Subject: &subject, Annotations: a.Annotations,
 	}
 	for _, part := range a.Parts {
 		manifest.Layers = append(manifest.Layers, c.addPart(part))

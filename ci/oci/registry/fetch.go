@@ -3,13 +3,13 @@ package registry
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/slipway-ci/slipway/ci/oci"
 )
 
 // Fetch copies what a reference names, with all that it consists of, into a new
@@ -31,17 +31,7 @@ func (c *Client) Fetch(ctx context.Context, reference, dir string) (v1.Descripto
 	if err := f.manifest(ctx, root, raw); err != nil {
 		return root, err
 	}
-	entry := v1.Descriptor{MediaType: root.MediaType, Size: root.Size, Digest: root.Digest}
-	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{entry}})
-	if err != nil {
-		return root, err
-	}
-	for name, data := range map[string][]byte{"index.json": index, "oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`)} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
-			return root, fmt.Errorf("fetch %s: %w", reference, err)
-		}
-	}
-	return root, nil
+	return root, oci.WriteRoot(dir, root)
 }
 
 // fetching is one Fetch.

@@ -113,11 +113,18 @@ func (s *session) isWanted(reference string, got v1.Hash) error {
 	return &DigestError{s.reference(reference), want, got}
 }
 
-// CheckReference says what is wrong with a reference, before anybody is asked
-// for it.
-func CheckReference(text string) error {
-	_, _, err := parseReference(text)
-	return err
+// Repository is the repository that a reference is in. The error says what is
+// wrong with the reference, before anybody is asked for it.
+func Repository(reference string) (string, error) {
+	repository, _, err := parseReference(reference)
+	return repository.Name(), err
+}
+
+// HostOf is the registry that a repository is in, under the name by which
+// credentials are asked for: that of Docker Hub is index.docker.io.
+func HostOf(repository string) (string, error) {
+	parsed, err := parseRepository(repository)
+	return parsed.RegistryStr(), err
 }
 
 func parseReference(text string) (repository name.Repository, identifier string, err error) {

@@ -2,15 +2,21 @@
 
 ARGS ?=
 SLIPWAY = bin/slipway
-.PHONY: ship verify build package image smoke test test-short fuzz soak setup setup-test doctor figures bench clean $(SLIPWAY)
+.PHONY: ship verify build package image smoke publish test test-short fuzz soak setup setup-test doctor figures bench clean $(SLIPWAY)
 
-ship verify build package image smoke doctor: setup $(SLIPWAY)
+ship verify build package image smoke publish doctor: setup $(SLIPWAY)
 	@$(SLIPWAY) $@ $(ARGS)
+
+deploy-%: setup $(SLIPWAY) # make deploy-prod: to the environment prod of slipway.yaml
+	@$(SLIPWAY) deploy $* $(ARGS)
+
+rollback-%: setup $(SLIPWAY)
+	@$(SLIPWAY) rollback $* $(ARGS)
 
 test: setup setup-test $(SLIPWAY)
 	@hack/test $(ARGS)
 
-soak: setup setup-test $(SLIPWAY) # faults, many times over; about an hour
+soak: setup setup-test $(SLIPWAY) # faults and rollouts, many times over; hours
 	@hack/soak $(ARGS)
 
 test-short:
@@ -23,8 +29,13 @@ fuzz: # every fuzz target, EXECUTIONS each; docs/fuzz.md has the figures of a lo
 setup: # a tool that assembles the Debian root in which tests run
 	@hack/setup mmdebstrap mmdebstrap
 
-setup-test: # a C compiler, for go test -race on this machine
+setup-test: # a C compiler, for go test -race on this machine, and programs that tests compare with or use as people do
 	@hack/setup gcc "gcc libc6-dev"
+	@hack/setup ssh openssh-client
+	@hack/setup rsync rsync
+	@hack/setup ansible-playbook ansible-core
+	@hack/setup curl curl
+	@hack/setup ip iproute2
 
 $(SLIPWAY):
 	@test -x $@ || echo "building $@" >&2

@@ -37,13 +37,21 @@ func (b *bench) about(ctx context.Context, d *document) error {
 	}
 	d.line("# Measured")
 	d.line("")
-	d.line("`make bench` wrote this file: see [what it measures](#what-is-measured) below. Times are of whole processes, seen from outside.")
+	if b.compare {
+		d.line("`make bench` wrote this file: see [what it measures](#what-is-measured) below. Times are of whole processes, seen from outside.")
+	} else {
+		d.line("`bench` wrote this. Times are of whole processes, seen from outside.")
+	}
 	d.header("", "")
 	d.row("machine", fmt.Sprintf("%d cores, %s, %s/%s", runtime.NumCPU(), memory(), runtime.GOOS, runtime.GOARCH))
 	d.row("Go", ship.PinnedGo)
 	d.row("commit", strings.TrimSpace(string(commit)))
 	d.row("date", time.Now().UTC().Format(time.DateOnly))
-	d.row("repeat", "`make bench`, or `make bench ARGS=CHECKOUT` for another project; `make bench ARGS=-profile` takes our runs apart")
+	if b.compare {
+		d.row("repeat", "`make bench`, or `make bench ARGS=CHECKOUT` for another project; `make bench ARGS=-profile` takes our runs apart")
+	} else {
+		d.row("repeat", "`make bench ARGS='-compare=false -out docs/growth.md'`")
+	}
 	return nil
 }
 
@@ -193,6 +201,9 @@ const measured = `
 
 // growth writes how our build stage grows.
 func (d *document) growth(all []grown) {
+	if len(all) == 0 {
+		return
+	}
 	d.line("\n## Growing projects\n")
 	d.line("`slipway build` of generated services that need the standard library alone. \"First\" is after `slipway engine prune`.")
 	d.header("what", "size", "first, s", "nothing changed, s", "largest process", "engine's memory")

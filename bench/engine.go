@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"dagger.io/dagger"
 
 	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/rootfs"
 	"github.com/slipway-ci/slipway/ci/ship"
 )
 
@@ -73,6 +75,10 @@ func (e engineRoom) empty(ctx context.Context, p project.Project, origin, module
 	if _, err := e.command("engine", "prune").run(ctx); err != nil {
 		return err
 	}
+	toolchain, err := rootfs.Toolchain(ctx, rootfs.Options{Cache: e.cache, Environ: environ(), Progress: func(string) {}}, p.Go.Version, runtime.GOARCH)
+	if err != nil {
+		return err
+	}
 	session, err := e.session(ctx)
 	if err != nil {
 		return err
@@ -80,7 +86,7 @@ func (e engineRoom) empty(ctx context.Context, p project.Project, origin, module
 	defer session.Close()
 	for _, app := range p.Apps {
 		for _, t := range app.Targets {
-			if err := e.fill(ctx, session.Client, p, filling{origin: origin, modules: modules, dir: app.Dir, env: t.Env()}); err != nil {
+			if err := e.fill(ctx, session.Client, filling{toolchain: toolchain, origin: origin, modules: modules, dir: app.Dir, env: t.Env()}); err != nil {
 				return fmt.Errorf("put the modules into the engine: %w", err)
 			}
 		}
@@ -112,23 +118,19 @@ const (
 
 // filling says which modules are put into the engine.
 type filling struct {
-	origin, modules, dir string
-	env                  []string
+	toolchain, origin, modules, dir string
+	env                             []string
 }
 
 // fill has the go command in the engine unpack the modules that a build needs, from what the machine has downloaded. It
 // compiles nothing.
-func (e engineRoom) fill(ctx context.Context, client *dagger.Client, p project.Project, f filling) error {
+func (e engineRoom) fill(ctx context.Context, client *dagger.Client, f filling) error {
 	const source, proxy, cache = "/src", "/proxy", "/tmp/go-build"
-	toolchain, err := filepath.Glob(filepath.Join(e.cache, "rootfs", "go"+p.Go.Version+"-*.tar"))
-	if err != nil || len(toolchain) == 0 {
-		return errors.Join(err, errors.New("the toolchain is not there: run slipway build once"))
-	}
 	downloaded := filepath.Join(f.modules, "cache", "download")
 	if err := os.MkdirAll(downloaded, 0o755); err != nil {
 		return err
 	}
-	c := client.Container().Import(client.Host().File(toolchain[0])).
+	c := client.Container().Import(client.Host().File(f.toolchain)).
 		WithDirectory(cache, client.Directory(), dagger.ContainerWithDirectoryOpts{Owner: goOwner}).
 		WithMountedCache(goPath, client.CacheVolume(goVolume), dagger.ContainerWithMountedCacheOpts{Owner: goOwner, Sharing: dagger.CacheSharingModeShared}).
 		WithMountedDirectory(proxy, client.Host().Directory(downloaded)).
@@ -139,7 +141,7 @@ func (e engineRoom) fill(ctx context.Context, client *dagger.Client, p project.P
 		name, value := cut(kv)
 		c = c.WithEnvVariable(name, value)
 	}
-	_, err = c.WithUser(goOwner).WithWorkdir(filepath.ToSlash(filepath.Join(source, f.dir))).
+	_, err := c.WithUser(goOwner).WithWorkdir(filepath.ToSlash(filepath.Join(source, f.dir))).
 		WithExec([]string{"/usr/local/go/bin/go", "list", "-deps", "-test", "./..."}).Sync(ctx)
 	return err
 }

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // ErrUnavailable says that this machine cannot assemble a Debian root.
@@ -86,6 +88,8 @@ func Write(ctx context.Context, spec Spec, out string) error {
 	part := filepath.Join(work, "root.tar")
 	cmd := exec.CommandContext(ctx, Command, spec.Args(part, conf, sources)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+work, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "SOURCE_DATE_EPOCH=1")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends what it has started
+	cmd.WaitDelay = 5 * time.Second
 	if output, err := cmd.CombinedOutput(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

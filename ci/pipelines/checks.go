@@ -130,8 +130,11 @@ func nearest(file string, all []project.Module) string {
 const raceTimeout = "-timeout=20m"
 
 // testArgs is the command line of the tests. fresh: go test must not answer from a cache of its own.
-func testArgs(v project.Verify, race, fresh bool) []string {
-	args := []string{"go", "test", "-json", "-covermode=atomic", "-coverprofile=" + resultDir + "/coverage.out"}
+func testArgs(v project.Verify, what tested, race, fresh bool) []string {
+	args := []string{"go", "test", "-json"}
+	if what.covered {
+		args = append(args, "-covermode=atomic", "-coverprofile="+resultDir+"/coverage.out")
+	}
 	if race {
 		args = append(args, "-race", raceTimeout)
 	}
@@ -141,5 +144,5 @@ func testArgs(v project.Verify, race, fresh bool) []string {
 	if fresh {
 		args = append(args, "-count=1")
 	}
-	return append(args, "./...")
+	return append(args, what.packages...)
 }

@@ -38,7 +38,7 @@ func (m Machine) lend(client *dagger.Client, c *dagger.Container) *dagger.Contai
 		c = c.WithMountedDirectory(m.GoProxyDir, client.Host().Directory(m.GoProxyDir))
 	}
 	if len(m.Ports) > 0 {
-		c = c.WithServiceBinding(LoopbackName, m.loopback(client))
+		c = c.WithServiceBinding(LoopbackName, loopback(client, m.Ports...))
 	}
 	return m.lendCredentials(client, c)
 }
@@ -59,13 +59,13 @@ func (m Machine) lendCredentials(client *dagger.Client, c *dagger.Container) *da
 	return c
 }
 
-// loopback is the machine's own 127.0.0.1, as a service.
-func (m Machine) loopback(client *dagger.Client) *dagger.Service {
-	ports := make([]dagger.PortForward, len(m.Ports))
-	for i, port := range m.Ports {
-		ports[i] = dagger.PortForward{Backend: port, Frontend: port}
+// loopback is ports of the machine's own 127.0.0.1, as a service.
+func loopback(client *dagger.Client, ports ...int) *dagger.Service {
+	forwards := make([]dagger.PortForward, len(ports))
+	for i, port := range ports {
+		forwards[i] = dagger.PortForward{Backend: port, Frontend: port}
 	}
-	return client.Host().Service(ports)
+	return client.Host().Service(forwards)
 }
 
 func sorted(m map[string]string) []string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-ci/slipway/ci/pipelines/inbox/capacity"
 	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/reach"
 	"github.com/slipway-ci/slipway/ci/report"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 	Sent       func() (bytes int64, known bool) // what the session has sent so far; nil: not known
 	Scratch    string                           // directory of the run's own, for what is written to be sent to the engine
 	Publishing bool                             // what is verified is published then: reachable vulnerabilities fail
+	Only       *reach.Reach                     // verify looks at no more than a change reaches; nil: at everything
+	Over       func() string                    // why verify ends early, once its time is over, "" before; nil: it may take its time
 	Change     Change                           // what is done to the sources before anything reads them; nil: nothing
 }
 

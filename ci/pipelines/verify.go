@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -38,8 +37,15 @@ func (s Stages) Verify(ctx context.Context, skip []string) (Verdict, error) {
 	v := verifier{Stages: s, stage: stage, skip: set(skip), tests: make([]testOutcome, len(s.Project.Modules)), vulns: &vulnCollector{}}
 	group, ctx := errgroup.WithContext(ctx)
 	for i, m := range s.Project.Modules {
+		if v.isNarrowed(m) {
+			group.Go(func() (err error) {
+				v.tests[i], err = v.narrowed(ctx, m)
+				return err
+			})
+			continue
+		}
 		group.Go(func() (err error) {
-			v.tests[i], err = v.test(ctx, m)
+			v.tests[i], err = v.testPackages(ctx, m, all)
 			return err
 		})
 		for _, c := range checks(m) {
@@ -49,8 +55,20 @@ func (s Stages) Verify(ctx context.Context, skip []string) (Verdict, error) {
 	}
 	err := group.Wait()
 	verdict := v.verdict()
+	if tested, ok := verdict.tested(); ok {
+		s.Report.Tested(tested)
+	}
 	verdict.Failed = stage.Done(verdict.summary()) == report.Failed
 	return verdict, err
+}
+
+// tested is the verdict on the tests as the report has it; false when there was none to run.
+func (v Verdict) tested() (report.Tested, bool) {
+	t := report.Tested{Passed: v.Tests.Passed, Failed: v.Tests.Failed, Skipped: v.Tests.Skipped}
+	if v.Coverage >= 0 {
+		t.Coverage = &v.Coverage
+	}
+	return t, len(v.Tests.Suites) > 0
 }
 
 func (v Verdict) summary() string {
@@ -223,8 +241,14 @@ func nested(root, file, module string) bool {
 	return false
 }
 
-// engineFailure ends a step that the engine let down.
+// engineFailure ends a step that the engine let down. Where the time is over, nothing was found out, and that is all.
 func (s Stages) engineFailure(step *report.StepRecorder, what string, err error) error {
+	if s.Over != nil {
+		if why := s.Over(); why != "" {
+			step.Done(report.Result{Status: report.NotChecked, Summary: why})
+			return nil
+		}
+	}
 	step.Cancel()
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -241,6 +265,7 @@ func reproduce(m project.Module, argv []string) string {
 func (v verifier) vulnerabilities(ctx context.Context, m project.Module) error {
 	const name = vulnerabilitiesCheck
 	if v.skipped(name, m) {
+		v.vulns.missed("left out by --skip")
 		return nil
 	}
 	step := v.step(name, m)
@@ -249,12 +274,9 @@ func (v verifier) vulnerabilities(ctx context.Context, m project.Module) error {
 		v.vulnerabilitiesUnknown(step, db.Why)
 		return nil
 	}
-	argv := []string{"govulncheck", "-json", "-db", db.URL, "./..."}
+	argv := []string{"govulncheck", "-json", "-db", db.inside(), "./..."}
 	step.Command(argv...)
-	container := v.in(v.made.tests(), m, v.made.source()).
-		WithEnvVariable("SLIPWAY_VULNDB", db.Modified). // the database's version is part of the cache key
-		WithMountedFile("/usr/local/bin/govulncheck", v.built(govulncheck))
-	o, err := v.run(ctx, container, command{step: step, argv: argv})
+	o, err := v.run(ctx, v.vulnRoot(m, db), command{step: step, argv: argv})
 	if err != nil {
 		return v.engineFailure(step, name, err)
 	}
@@ -281,7 +303,7 @@ func (v verifier) judgeVulnerabilities(ctx context.Context, step *report.StepRec
 		step.Done(result)
 		return nil
 	}
-	title := strconv.Itoa(len(found)) + " reachable vulnerabilities"
+	title := plural(len(found), "reachable vulnerability", "reachable vulnerabilities")
 	if !v.Project.Verify.Strict && !v.Publishing {
 		result.Status, result.Summary, result.Findings = report.Warned, title, found
 		step.Done(result)
@@ -293,6 +315,7 @@ func (v verifier) judgeVulnerabilities(ctx context.Context, step *report.StepRec
 
 // vulnerabilitiesUnknown ends a step that could not look. Only a strict project that is about to be published insists on it.
 func (v verifier) vulnerabilitiesUnknown(step *report.StepRecorder, why string) {
+	v.vulns.missed(why)
 	if !v.Publishing || !v.Project.Verify.Strict {
 		step.Done(report.Result{Status: report.NotChecked, Summary: why})
 		return
@@ -303,14 +326,14 @@ func (v verifier) vulnerabilitiesUnknown(step *report.StepRecorder, why string) 
 	})
 }
 
-// test runs the tests of a module.
-func (v verifier) test(ctx context.Context, m project.Module) (testOutcome, error) {
-	const name = testCheck
+// testPackages runs the tests of packages of a module.
+func (v verifier) testPackages(ctx context.Context, m project.Module, what tested) (testOutcome, error) {
+	name := what.name
 	if v.skipped(name, m) {
 		return testOutcome{}, nil
 	}
 	race := v.Project.Verify.Race && v.HasTestRoot()
-	argv := testArgs(v.Project.Verify, race, v.NoCache)
+	argv := testArgs(v.Project.Verify, what, race, v.NoCache)
 	step := v.step(name, m)
 	step.Command(argv...)
 	o, err := v.run(ctx, v.in(v.made.tests(), m, v.made.source()), command{step: step, argv: argv, limit: testLimit})
@@ -331,7 +354,7 @@ func (v verifier) test(ctx context.Context, m project.Module) (testOutcome, erro
 		step.Fail(v.testFailure(ctx, m, o, tests))
 		return got, nil
 	}
-	return v.covered(ctx, m, step, o, got, race)
+	return v.passed(ctx, step, o, got, race, what.covered)
 }
 
 func (v verifier) testFailure(ctx context.Context, m project.Module, o outcome, tests report.Tests) report.Failure {
@@ -344,6 +367,9 @@ func (v verifier) testFailure(ctx context.Context, m project.Module, o outcome, 
 		failure.Title = "go test could not run"
 	}
 	failure.Next = "mend what failed; dist/reports/junit.xml has every test"
+	if v.Only != nil { // its reports are not where the user looks
+		failure.Next = "mend what failed"
+	}
 	failure.Reproduce = reproduce(m, plainTest(o.Command))
 	return failure
 }
@@ -359,8 +385,8 @@ func plainTest(argv []string) []string {
 	return plain
 }
 
-// covered ends a test step that went well: it reads the coverage and says what was not looked at.
-func (v verifier) covered(ctx context.Context, m project.Module, step *report.StepRecorder, o outcome, got testOutcome, race bool) (testOutcome, error) {
+// passed ends a test step that went well: it reads the coverage and says what was not looked at.
+func (v verifier) passed(ctx context.Context, step *report.StepRecorder, o outcome, got testOutcome, race, covered bool) (testOutcome, error) {
 	result := o.result(got.tests.Summary())
 	if got.tests.Cached() && result.Status == report.OK {
 		result.Status = report.Cached // go test answered from its own cache
@@ -370,6 +396,10 @@ func (v verifier) covered(ctx context.Context, m project.Module, step *report.St
 	}
 	if got.tests.Passed+got.tests.Skipped == 0 {
 		result.Status, result.Summary = report.Warned, "no tests"
+		step.Done(result)
+		return got, nil
+	}
+	if !covered {
 		step.Done(result)
 		return got, nil
 	}
@@ -398,7 +428,7 @@ func (v verifier) verdict() Verdict {
 	all.Coverage = coverage(all.Profile)
 	all.Page = v.coveragePage(all.Profile)
 	all.Vulns = v.vulns.value(v.VulnDB())
-	if min := v.Project.Verify.Coverage.Min; min > 0 && all.Coverage >= 0 && all.Coverage < min {
+	if min := v.Project.Verify.Coverage.Min; min > 0 && v.Only == nil && all.Coverage >= 0 && all.Coverage < min {
 		v.stage.Fail(report.Failure{Title: fmt.Sprintf("coverage is %.1f %%, the project asks for %.1f %%", all.Coverage, min), Next: "add tests, or lower verify.coverage.min"})
 	}
 	return all

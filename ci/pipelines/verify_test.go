@@ -73,14 +73,15 @@ func TestNearest(t *testing.T) {
 
 func TestTestArgs(t *testing.T) {
 	for want, args := range map[string][]string{
-		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out ./...":                                    testArgs(project.Verify{}, false, false),
-		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out -race -timeout=20m ./...":                 testArgs(project.Verify{Race: true}, true, false),
-		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out ./... ":                                   append(testArgs(project.Verify{Race: true}, false, false), ""), // nothing to run it in
-		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out -race -timeout=20m -short -count=1 ./...": testArgs(project.Verify{Short: true}, true, true),
+		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out ./...":                                    testArgs(project.Verify{}, all, false, false),
+		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out -race -timeout=20m ./...":                 testArgs(project.Verify{Race: true}, all, true, false),
+		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out ./... ":                                   append(testArgs(project.Verify{Race: true}, all, false, false), ""), // nothing to run it in
+		"go test -json -covermode=atomic -coverprofile=/slipway/result/coverage.out -race -timeout=20m -short -count=1 ./...": testArgs(project.Verify{Short: true}, all, true, true),
 	} {
 		assert.Equal(t, want, strings.Join(args, " "))
 	}
-	assert.Equal(t, []string{"go", "test", "-race", "./..."}, plainTest(testArgs(project.Verify{}, true, false)), "as a person types it")
+	assert.Equal(t, []string{"go", "test", "-json", "./a", "./b"}, testArgs(project.Verify{Coverage: project.Coverage{Min: 70}}, tested{packages: []string{"./a", "./b"}}, false, false), "a part says nothing about coverage")
+	assert.Equal(t, []string{"go", "test", "-race", "./..."}, plainTest(testArgs(project.Verify{}, all, true, false)), "as a person types it")
 	assert.Equal(t, "cd sub && go vet ./...", reproduce(project.Module{Dir: "sub"}, []string{"go", "vet", "./..."}))
 	assert.Equal(t, "go vet ./...", reproduce(project.Module{Dir: "."}, []string{"go", "vet", "./..."}))
 }
@@ -187,12 +188,29 @@ func FuzzReachable(f *testing.F) {
 }
 
 func TestVulns(t *testing.T) {
-	var c vulnCollector
-	assert.Equal(t, Vulns{Why: "no network", Findings: []report.Finding{}}, c.value(VulnDB{Why: "no network"}), "not checked is never ok")
+	var none, c vulnCollector
+	none.missed("no network")
+	assert.Equal(t, Vulns{Why: "no network", Findings: []report.Finding{}}, none.value(VulnDB{}), "not checked is never ok")
 	c.add(nil)
-	assert.Equal(t, Vulns{Checked: true, Database: "today", Findings: []report.Finding{}}, c.value(VulnDB{Modified: "today"}))
+	assert.Equal(t, Vulns{Checked: true, Database: "today", Tool: govulncheck.version, Findings: []report.Finding{}}, c.value(VulnDB{Modified: "today"}))
 	c.add([]report.Finding{{Message: "x"}})
 	assert.Len(t, c.value(VulnDB{}).Findings, 1)
+	c.missed("no network in one module")
+	half := c.value(VulnDB{Modified: "today"})
+	assert.False(t, half.Checked, "nor are some modules all of them")
+	assert.Len(t, half.Findings, 1)
+}
+
+func TestVulnDBInside(t *testing.T) {
+	for db, want := range map[VulnDB]string{
+		{URL: "https://vuln.go.dev"}:                        "https://vuln.go.dev",
+		{URL: "file:///srv/db", Dir: "/srv/db"}:             "file:///slipway/vulndb",
+		{URL: "http://127.0.0.1:8080/v1/go", Port: 8080}:    "http://slipway-vulndb:8080/v1/go",
+		{URL: "https://localhost/vuln", Port: 443}:          "https://slipway-vulndb:443/vuln",
+		{URL: "http://[::1]:99", Port: 99, Modified: "now"}: "http://slipway-vulndb:99",
+	} {
+		assert.Equal(t, want, db.inside())
+	}
 }
 
 func TestVerdictSummary(t *testing.T) {
@@ -216,7 +234,7 @@ func TestVulnerabilitiesThatNobodyCouldLookFor(t *testing.T) {
 	}{{false, false, report.NotChecked}, {true, false, report.NotChecked}, {false, true, report.NotChecked}, {true, true, report.Failed}} {
 		recorder := report.NewRecorder(report.Run{}, nil, time.Now)
 		stage := recorder.Stage("verify")
-		v := verifier{Stages: Stages{Config: Config{Project: project.Project{Verify: project.Verify{Strict: c.strict}}, Publishing: c.publishing}}}
+		v := verifier{Stages: Stages{Config: Config{Project: project.Project{Verify: project.Verify{Strict: c.strict}}, Publishing: c.publishing}}, vulns: &vulnCollector{}}
 		v.vulnerabilitiesUnknown(stage.Step("vulnerabilities"), "the database is down")
 		stage.Done("")
 		run := recorder.Finish(0)

@@ -11,7 +11,14 @@ type config struct {
 	Go      goConfig      `yaml:"go" doc:"The Go that builds and tests."`
 	Verify  verifyConfig  `yaml:"verify" doc:"What must hold before anything is shipped."`
 	Apps    []appConfig   `yaml:"apps" some:"yes" doc:"The programs to ship. Left out: every package main that is found."`
+	Hook    hookConfig    `yaml:"hook" doc:"How the hook of slipway hook install verifies what is pushed."`
 	Publish publishConfig `yaml:"publish" doc:"How publish talks to registries, and what it signs with."`
+
+	Environments map[string]environmentConfig `yaml:"environments" keys:"name" doc:"Where deploy rolls out to, by name."`
+}
+
+type hookConfig struct {
+	Budget string `yaml:"budget" rule:"time" doc:"After this time a push goes on, and what was not checked is said. Left out: 2m."`
 }
 
 type publishConfig struct {
@@ -32,8 +39,17 @@ type gitHubConfig struct {
 }
 
 type signConfig struct {
-	Key      string `yaml:"key" rule:"secret" doc:"Where the private key is: env://NAME, file://PATH or cmd://COMMAND."`
-	Password string `yaml:"password" rule:"secret" doc:"Where the password of the key is, in the same way. Left out: the key has none."`
+	Key      string         `yaml:"key" rule:"secret" doc:"Where the private key is: env://NAME, file://PATH or cmd://COMMAND."`
+	Password string         `yaml:"password" rule:"secret" doc:"Where the password of the key is, in the same way. Left out: the key has none."`
+	Keyless  *keylessConfig `yaml:"keyless" doc:"Sign without a key, with a certificate of Sigstore for whoever a token names, such as a workflow of GitHub. {} is the public Sigstore. Left out: a key signs."`
+}
+
+type keylessConfig struct {
+	Token      string `yaml:"token" rule:"secret" doc:"Where the token is that says who signs. Left out: env://SIGSTORE_ID_TOKEN, or else the one that GitHub Actions or GitLab gives a job."`
+	Fulcio     string `yaml:"fulcio" rule:"address" doc:"Address of the certificate authority. Left out: that of the public Sigstore."`
+	Rekor      string `yaml:"rekor" rule:"address" doc:"Address of the log. Left out: that of the public Sigstore with its authority, else none."`
+	Timestamps string `yaml:"timestamps" rule:"address" doc:"Whole address of a timestamp authority. Left out: none."`
+	Root       string `yaml:"root" rule:"place" doc:"File of the trusted root (trusted_root.json). Left out: that of the public Sigstore."`
 }
 
 type goConfig struct {

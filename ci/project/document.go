@@ -397,8 +397,6 @@ func (d *document) blameUnknown(parent, key string, pair *ast.MappingValueNode, 
 	switch {
 	case pair.Key.IsMergeKey():
 		d.blameAt(at, field, "uses a YAML merge key, which slipway.yaml has not", "write the values out")
-	case parent == "" && key == "environments":
-		d.blameAt(at, field, "this release does not roll out yet", "remove environments until a release that does")
 	case nearest(key, known) != "":
 		d.blameAt(at, field, "unknown field", didYouMean(key, known))
 	case homeOf(key) != "":

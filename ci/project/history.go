@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-ci/slipway/ci/git"
 )
 
 // history is what git knows about a directory, before anything is decided.
@@ -29,16 +31,16 @@ type history struct {
 
 // readHistory asks git for all but the tags, which depend on what is shipped.
 // That there is no git, no repository or no commit is an answer and no error.
-func readHistory(ctx context.Context, dir string, getenv func(string) string) (history, git, error) {
-	g, err := newGit(dir, getenv)
+func readHistory(ctx context.Context, dir string, getenv func(string) string) (history, git.Git, error) {
+	g, err := git.New(dir, getenv)
 	if err != nil {
-		return history{none: err.Error()}, git{}, nil
+		return history{none: err.Error()}, git.Git{}, nil
 	}
 	h, err := openHistory(ctx, g)
 	if err != nil || h.none != "" {
 		return h, g, err
 	}
-	for _, read := range []func(context.Context, git) error{h.readPlace, h.readCommit} {
+	for _, read := range []func(context.Context, git.Git) error{h.readPlace, h.readCommit} {
 		if err := read(ctx, g); err != nil {
 			return h, g, fmt.Errorf("read git history: %w", err)
 		}
@@ -49,9 +51,9 @@ func readHistory(ctx context.Context, dir string, getenv func(string) string) (h
 	return h, g, nil
 }
 
-func openHistory(ctx context.Context, g git) (history, error) {
-	out, err := g.run(ctx, "rev-parse", "--show-toplevel")
-	var refused *gitError
+func openHistory(ctx context.Context, g git.Git) (history, error) {
+	out, err := g.Run(ctx, "rev-parse", "--show-toplevel")
+	var refused *git.RefusedError
 	if errors.As(err, &refused) {
 		return history{none: whyRefused(refused)}, nil
 	}
@@ -68,8 +70,8 @@ func openHistory(ctx context.Context, g git) (history, error) {
 // whyRefused turns git's refusal into a reason. Ownership comes with the
 // command that settles it: to pass safe.directory ourselves would let a
 // stranger's repository run programs as this user.
-func whyRefused(refused *gitError) string {
-	switch text := refused.stderr; {
+func whyRefused(refused *git.RefusedError) string {
+	switch text := refused.Stderr; {
 	case strings.Contains(text, "dubious ownership"), strings.Contains(text, "unsafe repository"):
 		return "git refuses to read it, because another user owns the directory; " + fixOwnership(text)
 	case strings.Contains(text, "not a git repository"):
@@ -87,22 +89,22 @@ func fixOwnership(stderr string) string {
 	return "trust it with: git config --global --add safe.directory DIR"
 }
 
-func (h *history) readPlace(ctx context.Context, g git) error {
-	branch, err := g.line(ctx, "symbolic-ref", "--quiet", "--short", "HEAD")
+func (h *history) readPlace(ctx context.Context, g git.Git) error {
+	branch, err := g.Line(ctx, "symbolic-ref", "--quiet", "--short", "HEAD")
 	if err != nil {
 		return err
 	}
-	remote, err := g.line(ctx, "config", "--get", "remote.origin.url")
+	remote, err := g.Line(ctx, "config", "--get", "remote.origin.url")
 	if err != nil {
 		return err
 	}
-	shallow, err := g.line(ctx, "rev-parse", "--is-shallow-repository")
+	shallow, err := g.Line(ctx, "rev-parse", "--is-shallow-repository")
 	h.branch, h.remote, h.shallow = branch, remote, shallow == "true"
 	return err
 }
 
-func (h *history) readCommit(ctx context.Context, g git) error {
-	out, err := g.line(ctx, "log", "-1", "--format=%H %ct", "HEAD")
+func (h *history) readCommit(ctx context.Context, g git.Git) error {
+	out, err := g.Line(ctx, "log", "-1", "--format=%H %ct", "HEAD")
 	if err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func (h *history) readCommit(ctx context.Context, g git) error {
 		h.none = "the git repository has no commit yet"
 		return nil
 	}
-	count, err := g.line(ctx, "rev-list", "--count", "HEAD")
+	count, err := g.Line(ctx, "rev-list", "--count", "HEAD")
 	h.commit, h.date = commit, time.Unix(unix, 0).UTC()
 	h.commits, _ = strconv.Atoi(count)
 	return err

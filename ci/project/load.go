@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/slipway-ci/slipway/ci/git"
 )
 
 // loader carries what the steps of Load find out, in their order. A step
@@ -21,7 +23,7 @@ type loader struct {
 	opts Options
 	site site
 	fsys fs.FS // the root, links out of it refused
-	git  git
+	git  git.Git
 	past history
 
 	cfg  config
@@ -64,7 +66,7 @@ func Load(ctx context.Context, opts Options) (Project, error) {
 // steps are in the order in which one needs what another found.
 func (l *loader) steps() []func(context.Context) error {
 	return []func(context.Context) error{
-		l.readConfig, l.walk, l.findModules, l.chooseGo, l.findApps, l.chooseVerify, l.choosePublish, l.readVersion, l.setVars,
+		l.readConfig, l.walk, l.findModules, l.chooseGo, l.findApps, l.chooseVerify, l.choosePublish, l.readVersion, l.setVars, l.chooseEnvironments,
 	}
 }
 

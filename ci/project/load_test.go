@@ -171,6 +171,9 @@ func render(p Project, err error) string {
 	for _, a := range p.Apps {
 		renderApp(&b, a)
 	}
+	for _, e := range p.Environments {
+		renderEnvironment(&b, e)
+	}
 	for _, r := range p.Reasons {
 		fmt.Fprintf(&b, "because | %s | %s | %s\n", r.What, r.Value, r.Why)
 	}
@@ -186,6 +189,22 @@ func renderApp(b *bytes.Buffer, a App) {
 	fmt.Fprintf(b, "    targets %s named=%t\n    build %+v\n    vars %v\n    image %+v\n", targets, a.TargetsNamed, a.Build, a.Vars, a.Image)
 	if a.Service != nil {
 		fmt.Fprintf(b, "    service %+v\n", *a.Service)
+	}
+}
+
+func renderEnvironment(b *bytes.Buffer, e Environment) {
+	fmt.Fprintf(b, "environment %s driver=%s service=%s ports=%v\n    rollout %+v\n", e.Name, e.Driver, e.Service, e.Ports, e.Rollout)
+	if e.Proxy != nil {
+		fmt.Fprintf(b, "    proxy %+v\n", *e.Proxy)
+	}
+	if e.Commands != nil {
+		fmt.Fprintf(b, "    commands %+v\n", *e.Commands)
+	}
+	fmt.Fprintf(b, "    env %q file=%q secrets=%v variables=%v\n", e.Env, e.EnvFile, e.Secrets, e.SecretVariables)
+	fmt.Fprintf(b, "    arguments %q files=%v limits=%+v relax=%v state=%t writable=%v\n", e.Arguments, e.Files, e.Limits, e.Relax, e.State, e.Writable)
+	fmt.Fprintf(b, "    drain %s keep=%d log=%q notify=%v\n", e.Drain, e.Keep, e.LogFile, e.Notify)
+	if e.Filebeat != "" {
+		fmt.Fprintf(b, "    filebeat %s\n", e.Filebeat)
 	}
 }
 

@@ -310,7 +310,7 @@ func (l *loader) duration(field, written string, otherwise time.Duration) time.D
 	}
 	d, err := time.ParseDuration(written)
 	if err != nil || d <= 0 || d > time.Hour || !ruleOf("time").allows(written) {
-		l.doc.blame(field, fmt.Sprintf("%q is no time between 0 and 1h", written), "write it as "+otherwise.String())
+		l.doc.blame(field, fmt.Sprintf("%q is no time between 0 and 1h", written), "write it as "+strings.Replace(otherwise.String(), "m0s", "m", 1))
 	}
 	return d
 }

@@ -12,6 +12,7 @@ const (
 	DefaultHealth      = "/health"
 	DefaultGrace       = 10 * time.Second
 	DefaultStart       = 30 * time.Second
+	DefaultBudget      = 2 * time.Minute
 	defaultConfig      = "slipway.yaml"
 	defaultDist        = "dist"
 	maxConfigSize      = 64 << 10
@@ -29,6 +30,7 @@ type Options struct {
 	Source   string                   // directory of the project; "" is the working directory
 	Config   string                   // configuration file; "" is slipway.yaml in Source, if it is there
 	Dist     string                   // output directory, never an input; "" is dist in Source
+	Unasked  bool                     // pass over slipway.yaml: everything is inferred
 	PinnedGo string                   // Go version of this release: 1.26.8
 	Getenv   func(name string) string // environment for git
 }
@@ -44,10 +46,14 @@ type Project struct {
 	Apps      []App     // what is built; none for a library
 	Verify    Verify
 	Publish   Publish
-	Version   Version
-	Source    Source
-	Outputs   []string // directories that earlier runs of ours made
-	Reasons   []Reason // every inferred value with its reason, in reading order
+	Hook      Hook
+
+	Environments []Environment // by name
+
+	Version Version
+	Source  Source
+	Outputs []string // directories that earlier runs of ours made
+	Reasons []Reason // every inferred value with its reason, in reading order
 }
 
 // GoVersion is a full release of Go: 1.26.8, never 1.26.
@@ -122,6 +128,11 @@ type Verify struct {
 	Short    bool // go test -short
 	Coverage Coverage
 	Vuln     Vuln
+}
+
+// Hook is how a push is verified.
+type Hook struct {
+	Budget time.Duration // after that it goes on
 }
 
 // Coverage holds the lowest share of covered statements, in percent.

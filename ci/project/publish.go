@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -17,7 +18,23 @@ type Publish struct {
 	GitHub     *GitHub             // nil: no release is made there
 	Key        secret.Reference    // private key; the zero value signs nothing
 	Password   secret.Reference    // of the key; the zero value for none
+	Keyless    *Keyless            // signs in place of a key; nil for none
 }
+
+// Keyless says which services of Sigstore's kind sign. Rekor or Timestamps is there, or both.
+type Keyless struct {
+	Token      secret.Reference // who signs; the zero value: what the environment has
+	Fulcio     string
+	Rekor      string // "" for none
+	Timestamps string // "" for none
+	Root       string // absolute file; "" for that of the public Sigstore
+}
+
+// The services of the public Sigstore.
+const (
+	publicFulcio = "https://fulcio.sigstore.dev"
+	publicRekor  = "https://rekor.sigstore.dev"
+)
 
 // Registry is what is different with one registry.
 type Registry struct {
@@ -47,7 +64,47 @@ func (l *loader) choosePublish(context.Context) error {
 	if l.doc.has("publish.sign.password") && !l.doc.has("publish.sign.key") {
 		l.doc.blame("publish.sign.password", "is there without a key", "name the key too, or remove the line")
 	}
+	p.Keyless = l.keyless("publish.sign.keyless", c.Sign.Keyless)
 	return nil
+}
+
+func (l *loader) keyless(field string, c *keylessConfig) *Keyless {
+	if c == nil {
+		return nil
+	}
+	for key, address := range map[string]string{"fulcio": c.Fulcio, "rekor": c.Rekor, "timestamps": c.Timestamps} {
+		if l.doc.has(field+"."+key) && !ruleOf("address").allows(address) {
+			l.doc.blame(field+"."+key, fmt.Sprintf("%q is no address", address), "such as https://fulcio.example.org")
+		}
+	}
+	switch own := l.doc.has(field + ".fulcio"); {
+	case l.doc.has("publish.sign.key"):
+		l.doc.blame(field, "is there beside a key", "one of both signs: remove the other")
+	case own && !l.doc.has(field+".rekor") && !l.doc.has(field+".timestamps"):
+		l.doc.blame(field+".fulcio", "is there without rekor and without timestamps", "name one of both: something has to prove when it was signed")
+	case own && !l.doc.has(field+".root"):
+		l.doc.blame(field+".fulcio", "is there without root", "name the file of its trusted root: that of the public Sigstore does not know it")
+	}
+	k := &Keyless{Token: l.secret(field+".token", c.Token), Fulcio: c.Fulcio, Rekor: c.Rekor, Timestamps: c.Timestamps, Root: l.file(field+".root", c.Root, "the trusted_root.json")}
+	if !l.doc.has(field + ".fulcio") {
+		k.Fulcio, k.Rekor = publicFulcio, cmp.Or(k.Rekor, publicRekor)
+	}
+	return k
+}
+
+// file is a file of the project, which must be there; "" when it is left out.
+func (l *loader) file(field, written, what string) string {
+	if !l.doc.has(field) {
+		return ""
+	}
+	place, ok := l.local(field, written)
+	if !ok {
+		return ""
+	}
+	if !isFile(l.fsys, place) {
+		l.doc.blame(field, fmt.Sprintf("there is no file %q", written), what+", relative to "+defaultConfig)
+	}
+	return filepath.Join(l.site.root, filepath.FromSlash(place))
 }
 
 func (l *loader) registry(field, host string, c registryConfig) Registry {
@@ -55,18 +112,9 @@ func (l *loader) registry(field, host string, c registryConfig) Registry {
 	if !ruleOf("host").allows(host) {
 		l.doc.blame(field, fmt.Sprintf("%q is no registry", host), "write host or host:port, such as registry.example.org:5000")
 	}
-	if !l.doc.has(field + ".ca") {
-		return r
-	}
-	dir, ok := l.local(field+".ca", c.CA)
-	switch {
-	case !ok:
-	case !isFile(l.fsys, dir):
-		l.doc.blame(field+".ca", fmt.Sprintf("there is no file %q", c.CA), "a file of certificates, relative to "+defaultConfig)
-	case c.HTTP:
+	r.CA = l.file(field+".ca", c.CA, "a file of certificates")
+	if r.CA != "" && c.HTTP {
 		l.doc.blame(field+".ca", "is of no use without TLS", "remove http: true, or this line")
-	default:
-		r.CA = filepath.Join(l.site.root, filepath.FromSlash(dir))
 	}
 	return r
 }

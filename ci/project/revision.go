@@ -7,14 +7,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/slipway-ci/slipway/ci/git"
 )
 
 func (l *loader) readVersion(ctx context.Context) error {
 	var changed []string
 	if l.past.none == "" {
 		var err error
-		if changed, err = l.git.in(l.site.root).changedInputs(ctx, l.scope()); err != nil {
-			var refused *gitError
+		if changed, err = changedInputs(ctx, l.git.In(l.site.root), l.scope()); err != nil {
+			var refused *git.RefusedError
 			if !errors.As(err, &refused) {
 				return err
 			}
@@ -37,7 +39,7 @@ func (l *loader) readTag(ctx context.Context) error {
 	if l.past.none != "" {
 		return nil
 	}
-	g := l.git.in(l.site.root)
+	g := l.git.In(l.site.root)
 	own := l.lines()
 	if len(own) == 1 && own[0] != (line{}) {
 		if err := l.past.readTag(ctx, g, own[0]); err != nil || l.past.tag != "" {
@@ -64,7 +66,7 @@ func (l *loader) lines() []line {
 
 // explainOtherTags says that tags of modules are there and do not count: all
 // programs of a run have one version.
-func (l *loader) explainOtherTags(ctx context.Context, g git, lines []line) error {
+func (l *loader) explainOtherTags(ctx context.Context, g git.Git, lines []line) error {
 	for _, own := range lines {
 		other := l.past
 		if err := other.readTag(ctx, g, own); err != nil {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/slipway-ci/slipway/ci/rollout"
+	"github.com/slipway-ci/slipway/ci/systemd"
 	"github.com/slipway-ci/slipway/ci/target"
 )
 
@@ -30,6 +32,12 @@ const (
 	filledPattern      = `\S`
 	labelPattern       = `^[^\x00-\x20\x7f=]+$`
 	noNULPattern       = `^[^\x00]*$`
+	hostTargetPattern  = `^(local:?|ssh://([A-Za-z0-9_][A-Za-z0-9._-]*@)?([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)$`
+	listenPattern      = `^([0-9.]+|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}$`
+	domainPattern      = `^(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`
+	onHostPattern      = `^/[^\x00-\x1f%]*$`
+	bytesPattern       = `^[1-9][0-9]{0,5}(KiB|MiB|GiB|TiB)$`
+	credentialPattern  = `^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$`
 )
 
 // rule is what a value must be beyond its type.
@@ -98,7 +106,53 @@ func ruleOf(name string) rule {
 	case "date":
 		return rule{format: "date"}
 	}
+	return rolloutRule(name)
+}
+
+// rolloutRule is ruleOf for environments.
+func rolloutRule(name string) rule {
+	switch name {
+	case "driver":
+		return rule{values: []string{"host", "command"}}
+	case "strategy":
+		return rule{values: []string{string(rollout.BlueGreen), string(rollout.Rolling), string(rollout.Canary), string(rollout.InPlace)}}
+	case "noTraffic":
+		return rule{values: []string{string(rollout.FailWithout), string(rollout.PassOnHealth)}}
+	case "tls":
+		return rule{values: []string{"off", "auto", "files"}}
+	case "relax":
+		return rule{values: relaxations()}
+	case "several":
+		return rule{min: 1, max: 1000}
+	case "many":
+		return rule{min: 1, max: 1 << 30}
+	case "weight":
+		return rule{min: 1, max: 99}
+	case "rate":
+		return rule{min: 0, max: 1000}
+	case "listen":
+		return rule{pattern: listenPattern}
+	case "domain":
+		return rule{pattern: domainPattern}
+	case "onHost":
+		return rule{pattern: onHostPattern}
+	case "bytes":
+		return rule{pattern: bytesPattern}
+	case "credential":
+		return rule{pattern: credentialPattern}
+	case "environmentVariable":
+		return rule{pattern: variablePattern}
+	}
 	return rule{}
+}
+
+// relaxations are the keys that take something from the hardening of a unit.
+func relaxations() []string {
+	var names []string
+	for _, relaxation := range systemd.Relaxations() {
+		names = append(names, string(relaxation))
+	}
+	return names
 }
 
 // decided are the variables of the go command that another key decides.

@@ -67,7 +67,7 @@ func TestSchema_RefusesWhatLoadRefuses(t *testing.T) {
 	for _, top := range []string{
 		"version: 2", "version: '1'", "verify: {}", "version: 1\ngo: {version: latest}", "version: 1\ngo: {version: 1.26}", "version: 1\nverify: {coverage: {min: 101}}",
 		"version: 1\nverify: {modules: []}", "version: 1\nverify: {vuln: {ignore: [{id: x}]}}", "version: 1\nverify: {vuln: {ignore: [{id: x, reason: ' '}]}}",
-		"version: 1\nverify: {vuln: {ignore: [{id: x, reason: y, until: 2026-13-01}]}}", "version: 1\napps: []", "version: 1\nenvironments: {}", "[]",
+		"version: 1\nverify: {vuln: {ignore: [{id: x, reason: y, until: 2026-13-01}]}}", "version: 1\napps: []", "version: 1\nenvironments: {prod: {}}", "version: 1\nenvironments: {a/b: {hosts: [local]}}", "[]",
 	} {
 		_, err := loadFrom(t.Context(), oneProgram(), top)
 		assert.Error(t, err, top)

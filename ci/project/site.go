@@ -32,9 +32,11 @@ func findSite(opts Options) (site, error) {
 	if dir, err = realDir(dir); err != nil {
 		return site{}, err
 	}
-	config, err := findConfig(dir, opts.Config)
-	if err != nil {
-		return site{}, err
+	config := ""
+	if !opts.Unasked {
+		if config, err = findConfig(dir, opts.Config); err != nil {
+			return site{}, err
+		}
 	}
 	s := site{dir: dir, root: dir, base: ".", config: config}
 	for _, mark := range []string{"go.mod", "go.work"} {

@@ -83,7 +83,9 @@ func TestMeasure_WhatCannotBeRead(t *testing.T) {
 		t.Skip("root may read every directory")
 	}
 	root := plant(t, map[string]int{"locked/x": 1, "y": 1})
-	require.NoError(t, os.Chmod(filepath.Join(root, "locked"), 0))
+	locked := filepath.Join(root, "locked")
+	require.NoError(t, os.Chmod(locked, 0))
+	t.Cleanup(func() { assert.NoError(t, os.Chmod(locked, 0o755)) }) // else the test's directory cannot be removed
 	s, err := Measure(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"locked"}, s.Locked)

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
+
+	"github.com/slipway-ci/slipway/ci/git"
 )
 
 // maxIgnoredTags bounds the search for a usable tag.
@@ -69,7 +71,7 @@ func (l line) globs() []string {
 // readTag looks for the nearest tag of a line that is a semantic version. git
 // knows only globs, so what it finds is checked, and it is asked again without
 // the tags that are something else.
-func (h *history) readTag(ctx context.Context, g git, l line) error {
+func (h *history) readTag(ctx context.Context, g git.Git, l line) error {
 	h.line, h.tag, h.ignored = l, "", nil
 	for len(h.ignored) < maxIgnoredTags {
 		args := []string{"describe", "--tags", "--long", "--abbrev=40"}
@@ -79,7 +81,7 @@ func (h *history) readTag(ctx context.Context, g git, l line) error {
 		for _, tag := range h.ignored {
 			args = append(args, "--exclude", tag)
 		}
-		out, err := g.line(ctx, append(args, "HEAD")...)
+		out, err := g.Line(ctx, append(args, "HEAD")...)
 		if err != nil {
 			return fmt.Errorf("read git tags: %w", err)
 		}
@@ -87,7 +89,7 @@ func (h *history) readTag(ctx context.Context, g git, l line) error {
 		if !ok {
 			return nil
 		}
-		if best, err := g.bestTagAt(ctx, l, tag); err != nil || best != "" {
+		if best, err := bestTagAt(ctx, g, l, tag); err != nil || best != "" {
 			h.tag, h.distance = best, distance
 			return err
 		}
@@ -98,9 +100,9 @@ func (h *history) readTag(ctx context.Context, g git, l line) error {
 
 // bestTagAt is the highest version among the tags of one commit: which of
 // them describe names depends on when and how they were made.
-func (g git) bestTagAt(ctx context.Context, l line, tag string) (string, error) {
+func bestTagAt(ctx context.Context, g git.Git, l line, tag string) (string, error) {
 	args := append([]string{"tag", "--points-at", "refs/tags/" + tag + "^{commit}", "--list"}, l.globs()...)
-	out, err := g.line(ctx, args...)
+	out, err := g.Line(ctx, args...)
 	best := ""
 	for candidate := range strings.Lines(out) {
 		candidate = strings.TrimSpace(candidate)

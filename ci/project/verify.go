@@ -23,6 +23,7 @@ func (l *loader) chooseVerify(ctx context.Context) error {
 		v.Vuln.Ignore = append(v.Vuln.Ignore, l.ignore(fmt.Sprintf("verify.vuln.ignore[%d]", i), ignore))
 	}
 	l.project.Verify = v
+	l.project.Hook.Budget = l.duration("hook.budget", l.cfg.Hook.Budget, DefaultBudget)
 	dirs, err := l.verifyDirs(ctx)
 	if err != nil {
 		return err

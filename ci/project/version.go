@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/slipway-ci/slipway/ci/git"
 )
 
 // noDate is the date of sources without a commit: the first that every
@@ -54,10 +56,10 @@ func shortCommit(commit string) string {
 }
 
 // changedInputs asks git which build inputs differ from the commit.
-func (g git) changedInputs(ctx context.Context, scope dirtyScope) ([]string, error) {
+func changedInputs(ctx context.Context, g git.Git, scope dirtyScope) ([]string, error) {
 	args := []string{"status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--"}
 	args = append(append(args, scope.dirs...), scope.others...)
-	out, err := g.run(ctx, args...)
+	out, err := g.Run(ctx, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read git status: %w", err)
 	}

@@ -92,6 +92,9 @@ func (r *Recorder) maskRun(run Run) Run {
 	for i, release := range run.Releases {
 		run.Releases[i] = r.release(release)
 	}
+	for i, rollout := range run.Rollouts {
+		run.Rollouts[i] = r.rollout(rollout)
+	}
 	for i, p := range run.Published {
 		run.Published[i] = r.published(p)
 	}

@@ -155,6 +155,15 @@ func (r *Recorder) Published(p Published) {
 	}
 }
 
+// Tested sets what the tests came to.
+func (r *Recorder) Tested(t Tested) {
+	r.enter()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.run.Tested = &t
+	}
+}
+
 // Release adds a release that was made, or completed, on a forge.
 func (r *Recorder) Release(release Release) {
 	r.enter()
@@ -174,7 +183,7 @@ func (r *Recorder) Restart() {
 	for _, s := range r.stages {
 		s.close("", true)
 	}
-	r.stages, r.run.Failures, r.run.Artifacts = nil, nil, nil
+	r.stages, r.run.Failures, r.run.Artifacts, r.run.Tested = nil, nil, nil, nil
 }
 
 // Finish closes what is still open, ends the run and returns it. A second call

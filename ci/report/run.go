@@ -84,6 +84,8 @@ type Run struct {
 	Artifacts  []Artifact  `json:"artifacts"`
 	Published  []Published `json:"published"`
 	Releases   []Release   `json:"releases"`
+	Rollouts   []Rollout   `json:"rollouts"`
+	Tested     *Tested     `json:"tested,omitempty"` // not there: no test ran
 	ExitCode   int         `json:"exit_code"`
 	Failures   []Failure   `json:"failures"`
 	Warnings   []string    `json:"warnings"`
@@ -212,6 +214,14 @@ type Release struct {
 	Sent  []string `json:"sent"` // by this run
 }
 
+// Tested is what the tests came to.
+type Tested struct {
+	Passed   int      `json:"passed"`
+	Failed   int      `json:"failed"`
+	Skipped  int      `json:"skipped"`
+	Coverage *float64 `json:"coverage,omitempty"` // percent of statements; not there: not measured
+}
+
 // Attached is something about an image that the registry lists with it.
 type Attached struct {
 	Type   string `json:"type"`
@@ -240,6 +250,10 @@ func (r Run) clone() Run {
 	r.Releases = full(r.Releases)
 	for i, release := range r.Releases {
 		r.Releases[i].Files, r.Releases[i].Sent = full(release.Files), full(release.Sent)
+	}
+	r.Rollouts = full(r.Rollouts)
+	for i, rollout := range r.Rollouts {
+		r.Rollouts[i] = rollout.clone()
 	}
 	r.Published = full(r.Published)
 	for i, p := range r.Published {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 )
 
 // back undoes what was done, if that is still possible. Also after a lease was
@@ -14,7 +15,21 @@ func (r *running) back(ctx context.Context, cause error) Result {
 	if err := r.undo(own); err != nil {
 		cause = errors.Join(cause, err)
 	}
+	if err := r.lament(own); err != nil {
+		cause = errors.Join(cause, err)
+	}
 	return r.conclude(ctx, cause)
+}
+
+// lament runs the hook for a rollout that failed.
+func (r *running) lament(ctx context.Context) error {
+	var failed error
+	for _, step := range r.planned {
+		if step.onFailure() {
+			failed = errors.Join(failed, r.undoing(ctx, step, r.do))
+		}
+	}
+	return failed
 }
 
 func (r *running) undo(ctx context.Context) error {
@@ -24,17 +39,27 @@ func (r *running) undo(ctx context.Context) error {
 	}
 	steps, stuck := Undo(r.begun(now), now)
 	failed := map[string]bool{}
-	for _, step := range steps {
-		if failed[step.Target] {
-			continue
+	for _, wave := range waves(steps) {
+		wave = slices.DeleteFunc(wave, func(s Step) bool { return failed[s.Target] })
+		errs := make([]error, len(wave))
+		var all sync.WaitGroup
+		for i, step := range wave {
+			all.Go(func() { errs[i] = r.undoing(ctx, step, r.insist) })
 		}
-		r.Notify(Event{Phase: Undoing, Step: step})
-		err := r.insist(ctx, step)
-		r.Notify(Event{Phase: Undone, Step: step, Err: err})
-		failed[step.Target] = err != nil
-		stuck = errors.Join(stuck, err)
+		all.Wait()
+		for i, step := range wave {
+			failed[step.Target] = errs[i] != nil
+		}
+		stuck = errors.Join(append(errs, stuck)...)
 	}
 	return stuck
+}
+
+func (r *running) undoing(ctx context.Context, step Step, do func(context.Context, Step) error) error {
+	r.tell(Event{Phase: Undoing, Step: step})
+	err := do(ctx, step)
+	r.tell(Event{Phase: Undone, Step: step, Err: err})
+	return err
 }
 
 // begun leaves out a Prune that had no effect: it can still be undone around.

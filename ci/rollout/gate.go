@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,14 +12,32 @@ import (
 // Gates are the limits of a release that may go on. The zero value of each
 // means its default.
 type Gates struct {
-	Times     int      `json:"times"`     // healthy answers in a row before any traffic: 3
-	Deadline  Duration `json:"deadline"`  // for them to come: 60 seconds
-	ErrorRate float64  `json:"errorRate"` // share of requests, 0.01
-	P99       Duration `json:"p99"`       // 500 ms
-	Memory    float64  `json:"memory"`    // share of the limit, 0.85
-	Restarts  int      `json:"restarts"`  // how many are too many: 1
-	Requests  int      `json:"requests"`  // fewer say nothing: 1
-	Every     Duration `json:"every"`     // how often to look: 1 second
+	Times     int       `json:"times"`     // healthy answers in a row before any traffic, and bad ones that are too many after it: 3
+	Deadline  Duration  `json:"deadline"`  // for them to come: 60 seconds
+	ErrorRate float64   `json:"errorRate"` // share of requests, 0.01
+	P99       Duration  `json:"p99"`       // 500 ms
+	Memory    float64   `json:"memory"`    // share of the limit, 0.85
+	Restarts  int       `json:"restarts"`  // how many are too many: 1
+	Requests  int       `json:"requests"`  // fewer say nothing: 1
+	Every     Duration  `json:"every"`     // how often to look: 1 second
+	NoTraffic NoTraffic `json:"noTraffic,omitempty"`
+	// Synthetic are requests of ours, which count like all others. The zero value sends none.
+	Synthetic Synthetic `json:"synthetic,omitzero"`
+}
+
+// NoTraffic is what a watch that saw too few requests comes to at its deadline.
+type NoTraffic string
+
+// The policies. Nothing else lets a release pass that nobody asked anything.
+const (
+	FailWithout  NoTraffic = "fail"           // it is not known whether it does well, so it goes back: the default
+	PassOnHealth NoTraffic = "pass-on-health" // its health answers, restarts and memory are enough
+)
+
+// Synthetic are requests that a gate sends to each instance that it watches.
+type Synthetic struct {
+	Path string  `json:"path"`
+	Rate float64 `json:"rate"` // a second, to each instance: 1
 }
 
 func (g Gates) normalize() Gates {
@@ -30,15 +49,21 @@ func (g Gates) normalize() Gates {
 	g.Restarts = cmp.Or(g.Restarts, 1)
 	g.Requests = cmp.Or(g.Requests, 1)
 	g.Every = cmp.Or(g.Every, Duration(time.Second))
+	if g.Synthetic.Path != "" {
+		g.Synthetic.Rate = cmp.Or(g.Synthetic.Rate, 1)
+	}
 	return g
 }
 
 func (g Gates) validate() error {
-	if g.Times < 0 || g.Restarts < 0 || g.Requests < 0 {
-		return errors.New("gates: times, restarts and requests are not negative")
+	if g.Times < 0 || g.Restarts < 0 || g.Requests < 0 || g.Synthetic.Rate < 0 {
+		return errors.New("gates: times, restarts, requests and rates are not negative")
 	}
 	if g.Deadline <= 0 || g.P99 <= 0 || g.Every <= 0 || g.ErrorRate < 0 || g.Memory < 0 {
 		return errors.New("gates: times and shares are not negative")
+	}
+	if !slices.Contains([]NoTraffic{"", FailWithout, PassOnHealth}, g.NoTraffic) {
+		return fmt.Errorf("gates: noTraffic %q: use fail or pass-on-health", g.NoTraffic)
 	}
 	return nil
 }
@@ -79,8 +104,20 @@ func (c Check) String() string {
 	if c.Kind == Starting {
 		return fmt.Sprintf("%s: healthy %d times in a row within %s", where, c.Gates.Times, c.Deadline)
 	}
-	return fmt.Sprintf("%s: watch for %s, errors ≤ %g%%, p99 ≤ %s, memory ≤ %g%%",
-		where, c.For, 100*c.Gates.ErrorRate, c.Gates.P99, 100*c.Gates.Memory)
+	return fmt.Sprintf("%s: watch for %s, errors ≤ %g%%, p99 ≤ %s, memory ≤ %g%%%s",
+		where, c.For, 100*c.Gates.ErrorRate, c.Gates.P99, 100*c.Gates.Memory, c.Gates.own())
+}
+
+// own says what is different from the default about requests that are missing.
+func (g Gates) own() string {
+	var text string
+	if g.Synthetic.Path != "" {
+		text = fmt.Sprintf(", %g requests of ours a second to %s", g.Synthetic.Rate, g.Synthetic.Path)
+	}
+	if g.NoTraffic == PassOnHealth {
+		text += ", without requests its health is enough"
+	}
+	return text
 }
 
 // Decision is the answer of a gate. The zero value means that it is not known.
@@ -99,6 +136,7 @@ type Verdict struct {
 	Reason   string   `json:"reason"`
 	Place    Place    `json:"place,omitzero"`
 	Evidence Sample   `json:"evidence,omitzero"` // the last one
+	Seen     []Sample `json:"seen,omitempty"`    // the last ones before it, without their logs
 }
 
 // Sample is what was seen of an instance. Counters are those since its start.
@@ -113,6 +151,15 @@ type Sample struct {
 	Log      []string `json:"log,omitempty"`    // the last lines
 }
 
+// with is the sample and what requests of ours brought.
+func (s Sample) with(ours Answers) Sample {
+	s.Requests, s.Errors, s.P99 = s.Requests+len(ours.Took), s.Errors+ours.Errors, max(s.P99, ours.p99())
+	return s
+}
+
+// kept is how many samples a verdict shows.
+const kept = 10
+
 // Judge decides from what was seen of one instance, oldest first. What was
 // before the first sample does not count.
 func (c Check) Judge(samples []Sample) Verdict {
@@ -122,12 +169,30 @@ func (c Check) Judge(samples []Sample) Verdict {
 	if len(samples) == 0 {
 		return Verdict{Decision: Unknown, Reason: "nothing was seen"}
 	}
-	last := samples[len(samples)-1]
 	decision, reason := c.Gates.healthy(samples)
 	if c.Kind == Watching {
-		decision, reason = c.Gates.judge(samples[0], last)
+		decision, reason = c.Gates.judge(samples)
 	}
-	return Verdict{Decision: decision, Reason: reason, Evidence: last}
+	last := len(samples) - 1
+	return Verdict{Decision: decision, Reason: reason, Evidence: evidence(samples), Seen: history(samples[max(0, last-kept):last])}
+}
+
+// evidence is the last sample, with the last log that was seen.
+func evidence(samples []Sample) Sample {
+	last := samples[len(samples)-1]
+	for i := len(samples) - 1; i >= 0 && len(last.Log) == 0; i-- {
+		last.Log = samples[i].Log
+	}
+	return last
+}
+
+// history is samples without what is long.
+func history(samples []Sample) []Sample {
+	samples = slices.Clone(samples)
+	for i := range samples {
+		samples[i].Log = nil
+	}
+	return samples
 }
 
 func (g Gates) healthy(samples []Sample) (Decision, string) {
@@ -141,17 +206,24 @@ func (g Gates) healthy(samples []Sample) (Decision, string) {
 	return Pass, fmt.Sprintf("healthy %d times in a row", row)
 }
 
-func (g Gates) judge(first, last Sample) (Decision, string) {
+// judge looks at what happened since the first sample. One bad health answer
+// may be the network, and keeps the watch from passing now; several are too many,
+// in a row or not.
+func (g Gates) judge(samples []Sample) (Decision, string) {
+	first, last := samples[0], samples[len(samples)-1]
 	requests, failed := last.Requests-first.Requests, last.Errors-first.Errors
+	bad := count(samples, Unhealthy)
 	switch {
-	case last.Health == Unhealthy:
-		return Fail, "it is unhealthy"
+	case bad >= g.Times:
+		return Fail, fmt.Sprintf("it was unhealthy %d times", bad)
 	case last.Restarts-first.Restarts >= g.Restarts:
 		return Fail, fmt.Sprintf("it was restarted %d times", last.Restarts-first.Restarts)
 	case last.Memory > g.Memory:
 		return Fail, fmt.Sprintf("memory is at %.0f%% of its limit", 100*last.Memory)
-	case last.Health == Unseen || requests < 0:
-		return Unknown, "it could not be seen"
+	case last.Health != Healthy || requests < 0:
+		return Unknown, "it could not be seen to be healthy"
+	case requests < g.Requests && g.NoTraffic == PassOnHealth:
+		return g.healthy(samples)
 	case requests < g.Requests:
 		return Unknown, fmt.Sprintf("%d requests are too few to tell, %d are needed", requests, g.Requests)
 	case float64(failed) > g.ErrorRate*float64(requests):
@@ -160,4 +232,13 @@ func (g Gates) judge(first, last Sample) (Decision, string) {
 		return Fail, fmt.Sprintf("p99 is %s", last.P99)
 	}
 	return Pass, fmt.Sprintf("%d requests, %d failed, p99 %s", requests, failed, last.P99)
+}
+
+func count(samples []Sample, health Health) (n int) {
+	for _, sample := range samples {
+		if sample.Health == health {
+			n++
+		}
+	}
+	return n
 }

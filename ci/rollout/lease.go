@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,32 +15,57 @@ type leases struct{ fences map[string]uint64 }
 
 func (l *leases) fence(target string) uint64 { return l.fences[target] }
 
-// acquire takes the leases of all targets, or of none.
+// acquire takes the leases of all targets, or of none. The first target comes
+// first, so that of two deployers one gets it and all others.
 func (r *running) acquire(ctx context.Context) (*leases, error) {
-	held := &leases{fences: map[string]uint64{}}
-	r.leases = held
-	for _, target := range r.spec.Targets {
-		within, cancel := context.WithTimeout(ctx, r.StepDeadline)
-		lease, err := r.Driver.Acquire(within, target, r.Owner, r.TTL)
-		cancel()
-		if err != nil {
+	r.leases = &leases{fences: map[string]uint64{}}
+	for _, targets := range [][]string{r.spec.Targets[:1], r.spec.Targets[1:]} {
+		if err := r.acquireAll(ctx, targets); err != nil {
 			r.giveBack(ctx)
-			return nil, fmt.Errorf("acquire lease of %s: %w", target, err)
+			return nil, err
 		}
-		held.fences[target] = lease.Fence
 	}
-	return held, nil
+	return r.leases, nil
+}
+
+func (r *running) acquireAll(ctx context.Context, targets []string) error {
+	errs := make([]error, len(targets))
+	fences := make([]uint64, len(targets))
+	r.each(targets, func(i int, target string) {
+		within, cancel := context.WithTimeout(ctx, r.StepDeadline)
+		defer cancel()
+		lease, err := r.Driver.Acquire(within, target, r.Owner, r.TTL)
+		if err != nil {
+			errs[i] = fmt.Errorf("acquire lease of %s: %w", target, err)
+		}
+		fences[i] = lease.Fence
+	})
+	for i, target := range targets {
+		if errs[i] == nil {
+			r.leases.fences[target] = fences[i]
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// each does something for all targets at once.
+func (r *running) each(targets []string, do func(i int, target string)) {
+	var all sync.WaitGroup
+	for i, target := range targets {
+		all.Go(func() { do(i, target) })
+	}
+	all.Wait()
 }
 
 // giveBack ends the leases. One that cannot be given back ends by itself.
 func (r *running) giveBack(ctx context.Context) {
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.TTL)
 	defer cancel()
-	for target, fence := range r.leases.fences {
-		if err := r.Driver.Return(own, target, fence); err != nil {
-			r.Notify(Event{Phase: Ended, Text: "the lease of " + target + " ends by itself", Err: err})
+	r.each(slices.Sorted(maps.Keys(r.leases.fences)), func(_ int, target string) {
+		if err := r.Driver.Return(own, target, r.leases.fences[target]); err != nil {
+			r.tell(Event{Phase: Ended, Text: "the lease of " + target + " ends by itself", Err: err})
 		}
-	}
+	})
 }
 
 // heartbeat renews the leases until stop is called, also while going back. The
@@ -69,7 +96,7 @@ func (r *running) beat(ctx context.Context, target string, fence uint64) error {
 		case <-ticker.C:
 		}
 		asked := time.Now()
-		within, cancel := context.WithTimeout(ctx, r.TTL/beats)
+		within, cancel := context.WithTimeout(ctx, r.TTL/2) // a host that is slow to answer is not lost
 		err := r.Driver.Renew(within, target, fence, r.TTL)
 		cancel()
 		switch {

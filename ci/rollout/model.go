@@ -9,7 +9,7 @@ import (
 // After is the state that a step leads to when all goes well: what is started
 // is healthy.
 func After(o Observed, step Step) Observed {
-	if step.Verb == Gate {
+	if step.Verb == Gate || step.Verb == RunHook {
 		return o
 	}
 	o.Targets = slices.Clone(o.Targets)
@@ -31,6 +31,8 @@ func (t Target) after(step Step) Target {
 		}
 		t.Slots = append(t.without(step.Slot), Slot{Name: step.Slot, Release: step.Release, Health: Healthy})
 		slices.SortFunc(t.Slots, func(a, b Slot) int { return cmp.Compare(a.Name, b.Name) })
+	case Restart:
+		t.Slots = []Slot{{Name: step.Slot, Release: step.Release, Health: Healthy, Weight: 100}}
 	case Shift:
 		for i := range t.Slots {
 			t.Slots[i].Weight = step.To[t.Slots[i].Name]

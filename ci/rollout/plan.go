@@ -34,20 +34,44 @@ func Plan(spec Spec, observed Observed) ([]Step, error) {
 	wanted := spec.Release.Digest()
 	for _, name := range spec.Targets {
 		target := observed.Target(name)
-		settling := settle(target, wanted)
+		if err := spec.fits(target); err != nil {
+			return nil, err
+		}
+		settling := spec.settle(target, wanted)
 		steps = append(steps, settling...)
 		for _, step := range settling {
 			target = target.after(step)
 		}
 		if !target.Live(wanted) {
-			moves = append(moves, move{target: target, slot: destination(target, wanted), release: wanted})
+			moves = append(moves, move{target: target, slot: spec.destination(target, wanted), release: wanted})
 		}
 	}
 	if len(moves) == 0 {
 		return steps, nil
 	}
+	steps = append(steps, spec.Hooks.at(BeforeSwitch, spec.Hooks.Before, moves)...)
 	steps = append(steps, spec.forward(moves)...)
-	return append(steps, finish(moves)...), nil
+	steps = append(steps, finish(moves)...)
+	steps = append(steps, spec.Hooks.at(AfterCommit, spec.Hooks.After, moves)...)
+	return append(steps, spec.Hooks.at(OnFailure, spec.Hooks.OnFailure, moves)...), nil
+}
+
+// fits refuses a target that has two instances for a strategy with one.
+func (s Spec) fits(t Target) error {
+	for _, slot := range t.Slots {
+		if s.Strategy == InPlace && slot.Name != Blue {
+			return fmt.Errorf("plan %s: %s has an instance in %s, of another strategy, and restart has only %s: deploy once more with the other strategy, then change it",
+				s.Environment, t.Name, slot.Name, Blue)
+		}
+	}
+	return nil
+}
+
+func (s Spec) settle(t Target, wanted string) []Step {
+	if s.Strategy == InPlace {
+		return nil // there is nothing beside the one instance
+	}
+	return settle(t, wanted)
 }
 
 // seen says which targets could not be looked at. Nothing is planned then.
@@ -64,7 +88,7 @@ func seen(spec Spec, observed Observed) error {
 // forward is everything up to the last gate.
 func (s Spec) forward(moves []move) []Step {
 	switch s.Strategy {
-	case Rolling:
+	case Rolling, InPlace:
 		return s.rolling(moves)
 	case Canary:
 		return s.stages(moves, append(slices.Clone(s.Weights), 100))
@@ -76,7 +100,9 @@ func (s Spec) rolling(moves []move) []Step {
 	var steps []Step
 	for batch := range slices.Chunk(moves, s.Batch) {
 		steps = append(steps, s.begin(batch)...)
-		steps = append(steps, shift(batch, 100)...)
+		if s.Strategy == Rolling {
+			steps = append(steps, shift(batch, 100)...)
+		}
 		steps = append(steps, s.watch(batch, s.Interval))
 	}
 	// The last look is a long one, at everything that was switched.
@@ -118,7 +144,11 @@ func advance(moves []move, steps []Step) []move {
 func (s Spec) begin(moves []move) []Step {
 	var steps []Step
 	for _, m := range moves {
-		if slot, ok := m.target.Slot(m.slot); !ok || slot.Release != m.release {
+		slot, runs := m.target.Slot(m.slot)
+		switch {
+		case s.Strategy == InPlace: // of what runs already, nothing is restarted
+			steps = append(steps, Step{Verb: Restart, Place: m.place(), Was: m.before()})
+		case s.Strategy != InPlace && (!runs || slot.Release != m.release):
 			steps = append(steps, Step{Verb: Start, Place: m.place()})
 		}
 	}
@@ -161,6 +191,15 @@ func finish(moves []move) []Step {
 
 // old is the instance that the wanted one replaces.
 func (m move) old() (Slot, bool) { return m.target.Slot(other(m.slot)) }
+
+// before is the release that a restart goes back to, "" for none.
+func (m move) before() string {
+	slot, _ := m.target.Slot(m.slot)
+	if slot.Release != m.release {
+		return slot.Release
+	}
+	return m.target.Committed
+}
 
 func (m move) place() Place {
 	return Place{Target: m.target.Name, Slot: m.slot, Release: m.release}

@@ -37,6 +37,8 @@ type Result struct {
 	// Observed is what runs on each target now. Unseen says that it could not be looked at.
 	Observed Observed `json:"observed"`
 	Unseen   bool     `json:"unseen,omitempty"`
+	// Steps are those that were planned.
+	Steps []Step `json:"steps,omitempty"`
 }
 
 // Event is one thing that happened, told as it happens.
@@ -54,6 +56,7 @@ type Phase string
 const (
 	Planned   Phase = "planned"
 	Beginning Phase = "begin" // a step begins
+	Looking   Phase = "look"  // what a gate sees, when that is something new
 	Ended     Phase = "end"   // a step ended, well or with an error
 	Undoing   Phase = "undo"  // a step that goes back begins
 	Undone    Phase = "undone"

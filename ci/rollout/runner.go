@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,8 @@ type Runner struct {
 	Owner  string // who rolls out, as others are told: user, machine, process
 	// Notify is told what happens, if it is set. It is called by one goroutine at a time.
 	Notify func(Event)
+	// Allow is asked once, with what was observed under the leases, if it is set: an error refuses before anything is changed.
+	Allow func(context.Context, Observed) error
 	// TTL is how long a lease lasts without a heartbeat. The default is 30 seconds.
 	TTL time.Duration
 	// StepDeadline ends a step that hangs. The default is a minute.
@@ -41,12 +44,13 @@ type Runner struct {
 // anything at all, a crash too, goes on from what is there.
 func (r Runner) Run(ctx context.Context, spec Spec) Result {
 	r, spec = r.normalize(), spec.Normalize()
-	if err := spec.Validate(); err != nil {
+	if err := errors.Join(spec.Validate(), r.able(spec)); err != nil {
 		return Result{Outcome: Refused, Cause: err}
 	}
 	run := &running{Runner: r, spec: spec}
 	result := run.all(ctx)
-	r.Notify(Event{Phase: Finished, Text: string(result.Outcome), Err: result.Cause})
+	result.Steps = run.planned
+	run.tell(Event{Phase: Finished, Text: string(result.Outcome), Err: result.Cause})
 	return result
 }
 
@@ -61,6 +65,19 @@ func (r Runner) normalize() Runner {
 	return r
 }
 
+// able says what is wanted and the driver cannot do.
+func (r Runner) able(spec Spec) error {
+	_, hooks := r.Driver.(Hooker)
+	_, asks := r.Driver.(Asker)
+	switch {
+	case spec.Hooks.Any() && !hooks:
+		return errors.New("hooks: this driver runs none: remove them")
+	case spec.Gates.Synthetic.Path != "" && !asks:
+		return errors.New("gates: synthetic: this driver sends no requests of ours: remove it")
+	}
+	return nil
+}
+
 // running is one rollout.
 type running struct {
 	Runner
@@ -68,7 +85,9 @@ type running struct {
 	leases  *leases
 	first   Observed // before anything
 	settled Observed // what going back leads to
-	done    []Step   // begun, the last one perhaps without effect
+	planned []Step
+	done    []Step // begun, the last ones perhaps without effect
+	telling sync.Mutex
 }
 
 func (r *running) all(ctx context.Context) Result {
@@ -103,15 +122,26 @@ func (r *running) plan(ctx context.Context) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps, err := Plan(r.spec, observed)
-	r.first, r.settled = observed, observed
-	for _, step := range steps {
-		if step.Settles {
-			r.settled = After(r.settled, step)
+	if r.Allow != nil {
+		if err := r.Allow(ctx, observed); err != nil {
+			return nil, err
 		}
 	}
-	r.Notify(Event{Phase: Planned, Text: Text(steps)})
-	return steps, err
+	steps, err := Plan(r.spec, observed)
+	if err != nil {
+		return nil, err
+	}
+	r.first, r.settled, r.planned = observed, observed, steps
+	for _, step := range steps {
+		switch {
+		case step.Settles:
+			r.settled = After(r.settled, step)
+		case step.Verb == Restart:
+			r.settled = After(r.settled, inverse(step))
+		}
+	}
+	r.tell(Event{Phase: Planned, Text: Text(steps)})
+	return steps, nil
 }
 
 func (r *running) observe(ctx context.Context) (Observed, error) {
@@ -124,31 +154,51 @@ func (r *running) observe(ctx context.Context) (Observed, error) {
 	return observed, nil
 }
 
-// execute does steps until one fails or ctx ends. An old instance that does not
-// stop after the commit is no reason to leave the others.
+// execute does steps until one fails or ctx ends, those that belong together at
+// once. What does not work after the commit is no reason to leave the rest.
 func (r *running) execute(ctx context.Context, steps []Step) error {
 	var left error
-	for _, step := range steps {
-		if ctx.Err() != nil && !r.committing(ctx, step) {
+	for _, wave := range waves(forward(steps)) {
+		if ctx.Err() != nil && !r.committing(ctx, wave) {
 			return errors.Join(left, context.Cause(ctx))
 		}
-		r.Notify(Event{Phase: Beginning, Step: step})
-		r.done = append(r.done, step)
-		err := r.attempt(ctx, step)
-		r.Notify(Event{Phase: Ended, Step: step, Err: err})
+		err := r.wave(ctx, wave)
 		left = errors.Join(left, err)
-		if err != nil && (step.Verb != Stop || step.Settles) {
+		if err != nil && !wave[0].afterwards() {
 			return left
 		}
 	}
 	return left
 }
 
-// committing says whether a step is one of several commits that have begun.
+// wave does steps at once, and waits for all of them.
+func (r *running) wave(ctx context.Context, wave []Step) error {
+	r.done = append(r.done, wave...)
+	errs := make([]error, len(wave))
+	var steps sync.WaitGroup
+	for i, step := range wave {
+		steps.Go(func() {
+			r.tell(Event{Phase: Beginning, Step: step})
+			errs[i] = r.attempt(ctx, step)
+			r.tell(Event{Phase: Ended, Step: step, Err: errs[i]})
+		})
+	}
+	steps.Wait()
+	return errors.Join(errs...)
+}
+
+// tell notifies, one event at a time.
+func (r *running) tell(event Event) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	r.Notify(event)
+}
+
+// committing says whether steps are some of several commits that have begun.
 // These are not interrupted: to end between them would leave two releases.
-func (r *running) committing(ctx context.Context, step Step) bool {
+func (r *running) committing(ctx context.Context, wave []Step) bool {
 	begun := slices.ContainsFunc(r.done, func(s Step) bool { return s.Verb == Prune })
-	return begun && step.Verb == Prune && !errors.Is(context.Cause(ctx), ErrFenced)
+	return begun && wave[0].Verb == Prune && !errors.Is(context.Cause(ctx), ErrFenced)
 }
 
 // attempt does a step. A commit that fails is asked for once more: with some
@@ -164,9 +214,13 @@ func (r *running) attempt(ctx context.Context, step Step) error {
 // end, as it is better to know what became of it.
 func (r *running) do(ctx context.Context, step Step) error {
 	if step.Verb == Gate {
-		return r.gate(ctx, *step.Check)
+		return r.gate(ctx, step)
 	}
-	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.StepDeadline)
+	deadline := r.StepDeadline
+	if step.Verb == RunHook {
+		deadline = time.Duration(step.Hook.Timeout)
+	}
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(r.Grace, cancel) })()
 	if err := r.call(patient, step); err != nil {
@@ -178,7 +232,7 @@ func (r *running) do(ctx context.Context, step Step) error {
 func (r *running) call(ctx context.Context, step Step) error {
 	fence := r.leases.fence(step.Target)
 	switch step.Verb {
-	case Start:
+	case Start, Restart:
 		return r.Driver.Start(ctx, fence, step)
 	case Shift:
 		return r.Driver.Shift(ctx, fence, step)
@@ -186,6 +240,8 @@ func (r *running) call(ctx context.Context, step Step) error {
 		return r.Driver.Stop(ctx, fence, step)
 	case Prune:
 		return r.Driver.Prune(ctx, fence, step)
+	case RunHook:
+		return r.Driver.(Hooker).Hook(ctx, fence, step)
 	}
 	return fmt.Errorf("there is no verb %q", step.Verb)
 }

@@ -65,7 +65,10 @@ func useful(rest, base Slot, wanted string) bool {
 
 // destination is the slot for the wanted release, which never is that of
 // another instance that serves.
-func destination(t Target, wanted string) string {
+func (s Spec) destination(t Target, wanted string) string {
+	if s.Strategy == InPlace {
+		return Blue
+	}
 	for _, slot := range t.Slots {
 		if slot.Release == wanted && slot.Health == Healthy {
 			return slot.Name

@@ -44,7 +44,12 @@ const (
 	Rolling   Strategy = "rolling"    // batch by batch
 	BlueGreen Strategy = "blue-green" // start everywhere, then shift everything
 	Canary    Strategy = "canary"     // start everywhere, then shift in weights
+	// InPlace ends the old instance and starts the new one in its place, batch by batch: for
+	// programs without a proxy before them. Requests fail while nothing runs.
+	InPlace Strategy = "restart"
 )
+
+func strategies() []Strategy { return []Strategy{Rolling, BlueGreen, Canary, InPlace} }
 
 // Spec is what is wanted.
 type Spec struct {
@@ -52,11 +57,12 @@ type Spec struct {
 	Release     Release  `json:"release"`
 	Targets     []string `json:"targets"` // in the order in which they are switched
 	Strategy    Strategy `json:"strategy"`
-	// Batch is how many targets rolling switches at once. The default is 1.
+	// Batch is how many targets rolling and restart switch at once. The default is 1.
 	Batch int `json:"batch,omitempty"`
 	// Weights are canary's shares in percent, rising and below 100. The default is 10, 50.
 	Weights []int `json:"weights,omitempty"`
 	Gates   Gates `json:"gates"`
+	Hooks   Hooks `json:"hooks,omitzero"`
 	// Bake is how long the last switch is watched before the commit. The default is 5 minutes.
 	Bake Duration `json:"bake"`
 	// Interval is how long each batch or weight before the last is watched. The default is 30 seconds.
@@ -73,6 +79,9 @@ func (s Spec) Normalize() Spec {
 		s.Weights = []int{10, 50}
 	}
 	s.Gates = s.Gates.normalize()
+	if s.Strategy == InPlace && s.Gates.NoTraffic == "" {
+		s.Gates.NoTraffic = PassOnHealth // nothing counts its requests
+	}
 	return s
 }
 
@@ -87,7 +96,7 @@ func (s Spec) Validate() error {
 	require(s.Environment != "", "environment: it has no name")
 	require(s.Release != Release{}, "release: there is none")
 	require(len(s.Targets) > 0, "targets: name at least one")
-	require(slices.Contains([]Strategy{Rolling, BlueGreen, Canary}, s.Strategy), "strategy %q: use rolling, blue-green or canary", s.Strategy)
+	require(slices.Contains(strategies(), s.Strategy), "strategy %q: use rolling, blue-green, canary or restart", s.Strategy)
 	require(s.Batch > 0, "batch %d: use at least 1", s.Batch)
 	require(s.Bake > 0 && s.Interval > 0, "bake and interval: use positive times")
 	for i, name := range s.Targets {

@@ -31,7 +31,7 @@ func Undo(done []Step, observed Observed) ([]Step, error) {
 		return nil, ErrCommitted
 	}
 	u := undoing{now: observed, stuck: map[string]bool{}}
-	for _, verb := range []Verb{Stop, Shift, Start} {
+	for _, verb := range []Verb{Stop, Shift, Start, Restart} {
 		for _, step := range u.backwards(done, verb) {
 			u.add(step)
 		}
@@ -80,6 +80,11 @@ func inverse(step Step) Step {
 		step.Verb = Start
 	case Shift:
 		step.From, step.To = step.To, step.From
+	case Restart:
+		step.Release, step.Was = step.Was, step.Release
+		if step.Release == "" {
+			step.Verb, step.Release = Stop, step.Was
+		}
 	}
 	return step
 }
@@ -108,6 +113,8 @@ func effective(t Target, step Step) bool {
 		return !runs
 	case Stop:
 		return runs && slot.Release == step.Release
+	case Restart:
+		return !runs || slot.Release != step.Release
 	}
 	return !maps.Equal(t.Split(), step.To)
 }
@@ -117,10 +124,10 @@ func effective(t Target, step Step) bool {
 // nothing healthy has nothing to lose.
 func harmless(t Target, step Step) bool {
 	switch step.Verb {
-	case Start:
+	case Start, Restart:
 		return true
 	case Stop:
-		return t.Split()[step.Slot] == 0
+		return t.Split()[step.Slot] == 0 || step.Was != ""
 	}
 	for name := range step.To {
 		if slot, _ := t.Slot(name); slot.Health != Healthy {

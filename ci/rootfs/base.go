@@ -20,7 +20,7 @@ import (
 // Go release, users. The architecture is that of the engine which reads it; the files are the same for all.
 func Base(ctx context.Context, o Options, version, arch string) (string, error) {
 	file := filepath.Join(o.Cache, "rootfs", fmt.Sprintf("%s-go%s-%s-v%d.tar", strings.ReplaceAll(runtimebase.Name(), ":", "-"), version, arch, baseLayout))
-	return once(ctx, file, func(out string) error {
+	return Once(ctx, file, func(out string) error {
 		o.Progress("assembling the base of the images")
 		archive, err := download(ctx, o, version, arch)
 		if err != nil {

@@ -12,9 +12,9 @@ import (
 
 const lockPoll = 200 * time.Millisecond
 
-// once makes a file unless it is there. build writes it to the path that it is given, in a directory of its own; what a killed
+// Once makes a file unless it is there. build writes it to the path that it is given, in a directory of its own; what a killed
 // run left there is removed first. Programs that want the same file at the same time wait for the one that makes it.
-func once(ctx context.Context, file string, build func(out string) error) (string, error) {
+func Once(ctx context.Context, file string, build func(out string) error) (string, error) {
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}

@@ -26,7 +26,7 @@ func Tests(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(o.Cache, "rootfs", fmt.Sprintf("debian-%s-%s-%.4x.tar.gz", suite, arch, sha256.Sum256([]byte(strings.Join(testPackages, " ")))))
-	return once(ctx, file, func(out string) error {
+	return Once(ctx, file, func(out string) error {
 		o.Progress("assembling the Debian root for tests (" + suite + ", " + strings.Join(testPackages, " ") + ")")
 		plain := out + ".plain"
 		if err := debian.Write(ctx, debian.Spec{Suite: suite, Arch: arch, Packages: testPackages}, plain); err != nil {

@@ -46,7 +46,7 @@ func (e *ToolchainError) Unwrap() error { return e.Cause }
 // Toolchain returns the file that holds Go of a version (such as "1.26.8") for linux and an architecture.
 func Toolchain(ctx context.Context, o Options, version, arch string) (string, error) {
 	file := filepath.Join(o.Cache, "rootfs", fmt.Sprintf("go%s-linux-%s-v%d.tar", version, arch, toolchainLayout))
-	return once(ctx, file, func(out string) error {
+	return Once(ctx, file, func(out string) error {
 		o.Progress("fetching Go " + version + " for linux/" + arch)
 		archive, err := download(ctx, o, version, arch)
 		if err != nil {

@@ -132,7 +132,7 @@ func TestOnceUnderConcurrency(t *testing.T) {
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			got, err := once(t.Context(), file, func(out string) error {
+			got, err := Once(t.Context(), file, func(out string) error {
 				built.Add(1)
 				return os.WriteFile(out, []byte("whole"), 0o644)
 			})
@@ -149,13 +149,13 @@ func TestOnceUnderConcurrency(t *testing.T) {
 func TestOnceTriesAgainAfterAFailure(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "go.tar")
 	broken := errors.New("no network")
-	got, err := once(t.Context(), file, func(out string) error { return errors.Join(os.WriteFile(out, nil, 0o644), broken) })
+	got, err := Once(t.Context(), file, func(out string) error { return errors.Join(os.WriteFile(out, nil, 0o644), broken) })
 	require.ErrorIs(t, err, broken)
 	assert.Empty(t, got, "there is no such file")
 	assert.NoFileExists(t, file)
 	assert.NoDirExists(t, file+".work")
 	require.NoError(t, os.MkdirAll(filepath.Join(file+".work", "left by a run that was killed"), 0o755))
-	got, err = once(t.Context(), file, func(out string) error { return os.WriteFile(out, nil, 0o644) })
+	got, err = Once(t.Context(), file, func(out string) error { return os.WriteFile(out, nil, 0o644) })
 	require.NoError(t, err)
 	assert.Equal(t, file, got)
 }
@@ -165,7 +165,7 @@ func TestOnceCanBeInterruptedWhileItWaits(t *testing.T) {
 	begun, finish, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, err := once(context.Background(), file, func(out string) error {
+		_, err := Once(context.Background(), file, func(out string) error {
 			close(begun)
 			<-finish
 			return os.WriteFile(out, nil, 0o644)
@@ -175,7 +175,7 @@ func TestOnceCanBeInterruptedWhileItWaits(t *testing.T) {
 	<-begun
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := once(ctx, file, func(string) error { return errors.New("it must not be built") })
+	_, err := Once(ctx, file, func(string) error { return errors.New("it must not be built") })
 	require.ErrorIs(t, err, context.Canceled)
 	close(finish)
 	<-ended

@@ -20,6 +20,7 @@ import (
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/release/linuxpkg"
 	"github.com/slipway-ci/slipway/ci/report"
+	"github.com/slipway-ci/slipway/ci/target"
 )
 
 // assembly is what is made of the binaries of a run.
@@ -310,13 +311,9 @@ func (a *assembly) hasPlatform(app project.App) bool {
 }
 
 func (a *assembly) smokeOne(ctx context.Context, stage *report.StageRecorder, app project.App) error {
-	layout := filepath.Join(a.run.dist.dir, imagesDir, app.Name)
 	file := filepath.Join(a.run.dist.staging, ".smoke-"+app.Name+".tar")
 	defer os.Remove(file)
-	err := writeFile(file, func(f *os.File) error {
-		return oci.WriteTar(f, layout, v1.Platform{OS: "linux", Architecture: hostArch()})
-	})
-	if err != nil {
+	if err := WriteImage(file, a.run.dist.dir, app.Name, target.Target{OS: "linux", Arch: hostArch()}); err != nil {
 		return fmt.Errorf("read the image of %s back: %w", app.Name, err)
 	}
 	return a.run.stages.Smoke(ctx, stage, app, file)

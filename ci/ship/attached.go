@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-ci/slipway/ci/attest"
 	"github.com/slipway-ci/slipway/ci/attest/sbom"
 	"github.com/slipway-ci/slipway/ci/oci/registry"
+	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 )
@@ -32,14 +33,18 @@ func (r *run) attachments(ctx context.Context, client *registry.Client, witness 
 	if err != nil {
 		return nil, err
 	}
-	if r.outbound.key == nil {
+	if r.outbound.signing.by == nil {
 		return r.unsigned(all, root, statements)
 	}
 	signature, err := attest.Signature(attest.Subject{Digest: root.Digest.String()})
 	if err != nil {
 		return nil, err
 	}
-	there := known{client: client, repository: app.Image.Repository, root: root.Digest, trust: r.outbound.key.Public()}
+	trust, err := r.outbound.signing.trust(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there := known{client: client, repository: app.Image.Repository, root: root.Digest, trust: trust, steady: r.outbound.signing.steady}
 	for _, s := range append(statements, signature) {
 		signed, err := r.signed(ctx, there, root, s)
 		if err != nil {
@@ -107,7 +112,7 @@ func (r *run) signed(ctx context.Context, there known, root v1.Descriptor, s att
 	if same || err != nil {
 		return nil, err
 	}
-	bundle, err := attest.Sign(ctx, r.outbound.key, s)
+	bundle, err := attest.Sign(ctx, r.outbound.signing.by, s)
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +139,17 @@ func (r *run) testify() (testimony, error) {
 	}
 	return testimony{
 		project: r.project, config: config, toolchain: toolchain, base: base, verdict: r.verdict, made: r.made,
-		builder: attest.Where(r.options.Getenv), slipway: r.options.Slipway, database: r.files.VulnDB().URL,
+		builder: attest.Where(r.options.Getenv), slipway: r.options.Slipway, database: publicAddress(r.files.VulnDB()),
 	}, nil
+}
+
+// publicAddress is the address of a database as others know it, "" for one on this machine: neither the directory nor the port is
+// any of their business, and its version says which one it is.
+func publicAddress(db pipelines.VulnDB) string {
+	if db.Dir != "" || db.Port != 0 {
+		return ""
+	}
+	return db.URL
 }
 
 // known is what a registry has about an image already.
@@ -144,15 +158,16 @@ type known struct {
 	repository string
 	root       v1.Hash
 	trust      attest.Trust
+	steady     bool // what was signed before has the same bytes now
 }
 
 // predicateAnnotation is where cosign looks for what a bundle says.
 const predicateAnnotation = "dev.sigstore.bundle.predicateType"
 
-// has says whether a statement that says the same is there, signed with our key. Only what can differ from run to run is
-// looked for: all else has the same bytes again, and is found by its digest.
+// has says whether a statement that says the same is there, signed by us. Only what can differ from run to run is looked for: all
+// else has the same bytes again, and is found by its digest.
 func (k known) has(ctx context.Context, s attest.Statement) (bool, error) {
-	if !slices.Contains([]string{attest.PredicateProvenance, attest.PredicateVulns}, s.Type) {
+	if k.steady && !slices.Contains([]string{attest.PredicateProvenance, attest.PredicateVulns}, s.Type) {
 		return false, nil
 	}
 	bundles, err := bundlesOf(ctx, k.client, k.repository, k.root, s.Type)

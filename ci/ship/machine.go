@@ -2,11 +2,9 @@ package ship
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -14,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/slipway-ci/slipway/ci/pipelines"
 )
@@ -226,32 +223,4 @@ func gitConfig(records []byte) string {
 		file.WriteString(`[url "` + quote.Replace(base[:dot]) + "\"]\n\t" + base[dot+1:] + ` = "` + quote.Replace(value) + "\"\n")
 	}
 	return file.String()
-}
-
-// vulnDBPatience is how long the vulnerability database may take to say its version.
-const vulnDBPatience = 3 * time.Second
-
-// defaultVulnDB is govulncheck's own default.
-const defaultVulnDB = "https://vuln.go.dev"
-
-// vulnDB asks the vulnerability database for its version.
-func vulnDB(ctx context.Context, getenv func(string) string) pipelines.VulnDB {
-	db := pipelines.VulnDB{URL: cmp.Or(getenv("GOVULNDB"), defaultVulnDB), Why: "the vulnerability database cannot be reached"}
-	ctx, cancel := context.WithTimeout(ctx, vulnDBPatience)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(db.URL, "/")+"/index/db.json", nil)
-	if err != nil {
-		db.Why = "GOVULNDB is not a web address"
-		return db
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return db
-	}
-	defer response.Body.Close()
-	var index struct{ Modified string }
-	if response.StatusCode == http.StatusOK && json.NewDecoder(response.Body).Decode(&index) == nil {
-		db.Modified = index.Modified
-	}
-	return db
 }

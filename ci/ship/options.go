@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/ci/engine"
+	"github.com/slipway-ci/slipway/ci/forge"
 	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
@@ -36,10 +37,19 @@ type Options struct {
 
 	Force bool // publish moves a version's tag that names another image already
 
+	// Barred says why this run must not reach beyond this machine. Publish, Deploy, Plan and Rollback refuse then. "" is what
+	// [forge.Stranger] says: a pull request from a fork is barred, whatever else is asked for.
+	Barred string
+
+	// Hide is told the secrets of the run before anything is printed, so that a CI system can hide them too. nil is not told.
+	Hide func(secrets []string)
+
 	Cache   string              // Slipway's directory in the user's cache; "" is the default
 	Getenv  func(string) string // nil is os.Getenv
 	Environ []string            // nil is os.Environ()
 	Slipway string              // version of the program, for the report
+
+	push *pending // what of a commit is verified; nil: everything
 }
 
 // settled returns the options with all defaults filled in.
@@ -50,17 +60,20 @@ func (o Options) settled() (Options, error) {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
+	o.Barred = cmp.Or(o.Barred, forge.Stranger(o.Getenv))
 	var err error
 	if o.Source, err = filepath.Abs(cmp.Or(o.Source, ".")); err != nil {
-		return o, fmt.Errorf("find the source directory: %w", err)
+		return o, &UsageError{fmt.Sprintf("find the source directory: %v", err)}
 	}
 	if o.Dist, err = filepath.Abs(cmp.Or(o.Dist, filepath.Join(o.Source, "dist"))); err != nil {
-		return o, fmt.Errorf("find the output directory: %w", err)
+		return o, &UsageError{fmt.Sprintf("find the output directory: %v", err)}
 	}
 	if o.Cache == "" {
-		o.Cache, err = CacheDir(o.Getenv)
+		if o.Cache, err = CacheDir(o.Getenv); err != nil {
+			return o, &UsageError{err.Error()}
+		}
 	}
-	return o, err
+	return o, nil
 }
 
 // CacheDir is where Slipway keeps what it makes once for each user: SLIPWAY_CACHE, or slipway in the user's cache.
@@ -73,6 +86,14 @@ func CacheDir(getenv func(string) string) (string, error) {
 		return "", fmt.Errorf("find the user's cache directory: %w; set SLIPWAY_CACHE", err)
 	}
 	return filepath.Join(dir, "slipway"), nil
+}
+
+// bar refuses a verb that changes something outside of this machine, where this run must not.
+func (o Options) bar(verb Verb) error {
+	if o.Barred == "" || !verb.outward() {
+		return nil
+	}
+	return &UsageError{fmt.Sprintf("slipway %s does nothing here: %s; slipway ship does all that needs no credentials", verb, o.Barred)}
 }
 
 // UsageError says that the command was called in a way that cannot be meant.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slipway-ci/slipway/ci/attest"
 	"github.com/slipway-ci/slipway/ci/oci/credentials"
 	"github.com/slipway-ci/slipway/ci/oci/registry"
 	"github.com/slipway-ci/slipway/ci/oci/tag"
@@ -24,7 +23,7 @@ type outbound struct {
 	images  []outboundImage
 	hosts   map[string]registry.Host
 	logins  logins
-	key     *attest.Key // nil: nothing is signed
+	signing signing
 	hub     forge.Forge // nil: no release is made
 	secrets []string    // nobody may read them
 }
@@ -76,37 +75,10 @@ func newOutbound(ctx context.Context, o Options, p project.Project) (outbound, e
 			return outbound{}, &UsageError{err.Error()}
 		}
 	}
-	if err := errors.Join(out.readKey(ctx, o, p), out.readHub(ctx, o, p)); err != nil {
+	if err := errors.Join(out.readSigning(ctx, o, p), out.readHub(ctx, o, p)); err != nil {
 		return outbound{}, &UsageError{err.Error()}
 	}
 	return out, nil
-}
-
-// readKey reads the key that signs, where the configuration names one.
-func (o *outbound) readKey(ctx context.Context, options Options, p project.Project) error {
-	if p.Publish.Key.IsZero() {
-		return nil
-	}
-	source := secret.Source{Getenv: options.Getenv, Environ: options.Environ, Dir: options.Source}
-	pem, err := p.Publish.Key.Read(ctx, source)
-	if err != nil {
-		return fmt.Errorf("publish.sign.key: %w", err)
-	}
-	password := ""
-	if !p.Publish.Password.IsZero() {
-		if password, err = p.Publish.Password.Read(ctx, source); err != nil {
-			return fmt.Errorf("publish.sign.password: %w", err)
-		}
-		if err := secret.Check(password); err != nil {
-			return fmt.Errorf("publish.sign.password: %w", err)
-		}
-		o.secrets = append(o.secrets, password)
-	}
-	o.secrets = append(o.secrets, pem)
-	if o.key, err = attest.ReadKey([]byte(pem), []byte(password)); err != nil {
-		return fmt.Errorf("publish.sign.key: %w", err)
-	}
-	return nil
 }
 
 // logIn looks up what a registry will be shown.

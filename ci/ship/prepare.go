@@ -27,7 +27,7 @@ func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelin
 	config := pipelines.Config{
 		Project: r.project, Report: r.report, NoCache: r.options.NoCache, Verbose: r.options.Verbose, RunID: r.id, Started: r.started,
 		Slipway: r.options.Slipway, Exclude: pipelines.Excluded(r.project.Root, r.dist.dir, unsent(r.project, r.options.Source)...), Change: r.options.Change, Scratch: r.dist.staging,
-		Publishing: r.verb == Publish,
+		Publishing: r.verb == Publish, Only: r.only, Over: r.over,
 	}
 	if r.needsTests() {
 		config.VulnDB = soon(func() pipelines.VulnDB { return vulnDB(ctx, r.options.Getenv) })
@@ -75,8 +75,19 @@ func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelin
 func unsent(p project.Project, source string) []string {
 	names := slices.Clone(p.Outputs)
 	secrets := []secret.Reference{p.Publish.Key, p.Publish.Password}
+	if p.Publish.Keyless != nil {
+		secrets = append(secrets, p.Publish.Keyless.Token)
+	}
 	if p.Publish.GitHub != nil {
 		secrets = append(secrets, p.Publish.GitHub.Token)
+	}
+	for _, e := range p.Environments {
+		for _, ref := range e.Secrets {
+			secrets = append(secrets, ref)
+		}
+		for _, who := range e.Notify {
+			secrets = append(secrets, who.Address)
+		}
 	}
 	for _, ref := range secrets {
 		path, ok := ref.File(source)
@@ -132,13 +143,26 @@ func (r *run) needsImages() bool {
 // openEngine finds or starts the engine and says which one and why.
 func (r *run) openEngine(ctx context.Context, stage *report.StageRecorder) error {
 	step := stage.Step("engine")
-	own := EmbeddedOptions(r.options.Cache, r.options.Getenv, step.Progress)
-	session, err := engine.Open(ctx, engine.Options{
-		Want: r.options.Engine, Getenv: r.options.Getenv, Environ: r.options.Environ, Progress: step.Progress,
+	session, err := openEngine(ctx, r.options, step.Progress, r.report.Warn)
+	if err != nil {
+		step.Done(report.Result{Status: report.Failed})
+		return err
+	}
+	r.session = session
+	r.report.Engine(report.Engine{Kind: string(session.Choice.Kind), Address: session.Choice.Address, Version: session.Version, Reason: session.Choice.Reason})
+	step.Done(report.Result{Summary: fmt.Sprintf("%s, %s: %s", session.Version, session.Choice.Kind, session.Choice.Reason)})
+	return nil
+}
+
+// openEngine opens a session on the engine that the options ask for.
+func openEngine(ctx context.Context, o Options, progress, warn func(string)) (*engine.Session, error) {
+	own := EmbeddedOptions(o.Cache, o.Getenv, progress)
+	return engine.Open(ctx, engine.Options{
+		Want: o.Engine, Getenv: o.Getenv, Environ: o.Environ, Progress: progress,
 		Own: func(ctx context.Context) (address, cli string, err error) {
 			endpoint, err := embedded.Ensure(ctx, own)
 			if endpoint.Reset {
-				r.report.Warn("cache reset: the engine's cache could not be read and was started anew, so this run takes longer")
+				warn("cache reset: the engine's cache could not be read and was started anew, so this run takes longer")
 			}
 			return endpoint.Address, endpoint.CLI, err
 		},
@@ -148,14 +172,6 @@ func (r *run) openEngine(ctx context.Context, stage *report.StageRecorder) error
 			return filepath.Join(dir, "dagger"), err
 		},
 	})
-	if err != nil {
-		step.Done(report.Result{Status: report.Failed})
-		return err
-	}
-	r.session = session
-	r.report.Engine(report.Engine{Kind: string(session.Choice.Kind), Address: session.Choice.Address, Version: session.Version, Reason: session.Choice.Reason})
-	step.Done(report.Result{Summary: fmt.Sprintf("%s, %s: %s", session.Version, session.Choice.Kind, session.Choice.Reason)})
-	return nil
 }
 
 // EmbeddedOptions is how the users' embedded engine is set up.

@@ -109,8 +109,8 @@ func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, witness te
 		return pushed{}, err
 	}
 	done := outcomeOf(name, result)
-	if r.outbound.key != nil {
-		done.published.Signed = r.outbound.key.Identity()
+	if done.published.Signed, err = r.outbound.signing.who(ctx); err != nil {
+		return pushed{}, err
 	}
 	done.published.Attached, err = attachedTo(artifacts)
 	return done, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-ci/slipway/ci/attest"
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
+	"github.com/slipway-ci/slipway/ci/git"
 	"github.com/slipway-ci/slipway/ci/oci"
 	"github.com/slipway-ci/slipway/ci/report"
 )
@@ -50,31 +51,19 @@ func (v *releaseVerifier) rebuild(ctx context.Context, stage *report.StageRecord
 
 // clone clones the commit, from the repository that we are in when that has it.
 func (v *releaseVerifier) clone(ctx context.Context, uri, commit, to string) error {
-	from := uri
-	if _, err := git(ctx, v.Options, v.Source, "cat-file", "-e", commit+"^{commit}"); err == nil {
-		from = v.Source
-		if top, err := git(ctx, v.Options, v.Source, "rev-parse", "--show-toplevel"); err == nil {
-			from = top
-		}
-	}
-	if from == "" {
-		return errors.New("its provenance names no repository, and this directory does not have the commit")
-	}
-	if _, err := git(ctx, v.Options, filepath.Dir(to), "clone", "-q", "--no-checkout", "--no-hardlinks", "--", from, to); err != nil {
+	g, err := git.New(v.Source, v.Getenv)
+	if err != nil {
 		return err
 	}
-	_, err := git(ctx, v.Options, to, "checkout", "-q", "--detach", commit)
-	return err
-}
-
-func git(ctx context.Context, o Options, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir, cmd.Env = dir, append(append([]string{}, o.Environ...), "GIT_TERMINAL_PROMPT=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+	if has, err := g.Line(ctx, "rev-parse", "--verify", "--quiet", commit+"^{commit}"); err != nil || has != "" {
+		if uri, err = g.Line(ctx, "rev-parse", "--show-toplevel"); err != nil {
+			return err
+		}
 	}
-	return strings.TrimSpace(string(out)), nil
+	if uri == "" {
+		return errors.New("its provenance names no repository, and this directory does not have the commit")
+	}
+	return g.Reaching(v.Environ).Clone(ctx, uri, commit, to)
 }
 
 // buildAgain assembles the images on an engine of its own, which has the same programs as the user's and none of its state.

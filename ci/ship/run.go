@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-ci/slipway/ci/pipelines"
 	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
 	"github.com/slipway-ci/slipway/ci/project"
+	"github.com/slipway-ci/slipway/ci/reach"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/secret"
 )
@@ -21,40 +22,73 @@ import (
 // Run carries out a verb and returns what happened. The observer is told while it happens; nil tells nobody. The error says
 // why the run could not be carried out; what is wrong with the project is in the report, and its exit code.
 func Run(ctx context.Context, verb Verb, options Options, observer report.Observer) (report.Run, error) {
+	if verb.rolls() {
+		return refusal(ctx, verb, time.Now(), &UsageError{"Run rolls out nothing: use Deploy, Plan or Rollback"})
+	}
+	return runThen(ctx, verb, options, observer, afterwards{})
+}
+
+// afterwards is what comes after a run that went well, outside of what may be tried twice.
+type afterwards struct {
+	do     func(context.Context, *run) (exitCode int, err error) // nil does nothing
+	hidden []string                                              // nobody may read them
+}
+
+// refusal is how a run ends that never began.
+func refusal(ctx context.Context, verb Verb, started time.Time, err error) (report.Run, error) {
+	return report.Run{Verb: string(verb), Started: started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err
+}
+
+func runThen(ctx context.Context, verb Verb, options Options, observer report.Observer, then afterwards) (report.Run, error) {
 	started := time.Now()
 	options, err := options.settled()
 	if err == nil {
-		err = errors.Join(checkSkip(options.Skip), checkDistPlace(options))
+		err = errors.Join(options.bar(verb), checkSkip(options.Skip), checkDistPlace(options))
 	}
 	if err != nil {
-		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitUsage}, err
+		return refusal(ctx, verb, started, err)
 	}
 	p, err := project.Load(ctx, project.Options{
 		Source: options.Source, Config: options.Config, Dist: options.Dist, PinnedGo: PinnedGo, Getenv: options.Getenv,
 	})
 	if err != nil {
-		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err
+		return refusal(ctx, verb, started, err)
 	}
 	if err = narrow(&p, options.Targets); err == nil {
 		err = checkPrograms(verb, p)
 	}
 	if err != nil {
-		return report.Run{Verb: string(verb), Started: started, ExitCode: ExitUsage}, err
+		return refusal(ctx, verb, started, err)
 	}
 	r := &run{
-		verb: verb, options: options, project: p, started: started, id: runID(started),
+		verb: verb, options: options, project: p, started: started, id: runID(started), then: then,
 		report: report.NewRecorder(opening(verb, options, p, started), observer, time.Now),
 	}
+	r.hide(then.hidden)
 	if verb == Publish {
 		if r.outbound, err = newOutbound(ctx, options, p); err != nil {
-			return report.Run{Verb: string(verb), Started: started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err
+			return refusal(ctx, verb, started, err)
 		}
-		r.report.Mask = secret.Mask(r.outbound.secrets...)
+		r.hide(r.outbound.secrets)
 		for _, image := range r.outbound.images {
 			r.report.Fact(image.fact())
 		}
 	}
+	if err := r.reached(ctx); err != nil {
+		return refusal(ctx, verb, started, err)
+	}
 	return r.carryOut(ctx)
+}
+
+// hide keeps secrets out of everything that is shown. It comes before the first thing is.
+func (r *run) hide(secrets []string) {
+	if len(secrets) == 0 {
+		return
+	}
+	r.report.Mask = secret.Mask(secrets...)
+	if r.options.Hide != nil {
+		r.options.Hide(secrets)
+	}
 }
 
 // run is one run of a verb.
@@ -70,6 +104,11 @@ type run struct {
 	stages  pipelines.Stages
 	from    pipelines.ImageSource
 	found   project.Survey // the sources, as counted
+	then    afterwards
+
+	// What a push leaves to do, and why its time is over.
+	only *reach.Reach
+	over func() string
 
 	// What publish pushes, and says about it.
 	outbound outbound
@@ -88,22 +127,48 @@ func (r *run) carryOut(ctx context.Context) (report.Run, error) {
 		return report.Run{Verb: string(r.verb), Started: r.started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err // nothing has begun
 	}
 	defer r.dist.close()
-	outcome := report.Run{}
-	if err = r.try(ctx); err == nil && r.failed() == ExitOK && r.verb == Publish {
-		err = r.push(ctx) // not within try: what is pushed is seen by others
+	code := ExitOK
+	if err = r.carryOutInTime(ctx); err == nil && r.failed() == ExitOK {
+		code, err = r.outwards(ctx) // not within try: it is seen by others
 	}
-	if err != nil {
-		outcome.ExitCode = ExitCode(ctx, outcome, err)
-		r.tell(outcome.ExitCode, err)
-	} else {
-		outcome.ExitCode = r.failed()
+	switch {
+	case err != nil:
+		code = ExitCode(ctx, report.Run{}, err)
+		r.tell(code, err)
+	case code == ExitOK:
+		code = r.failed()
 	}
-	final := r.report.Finish(outcome.ExitCode)
+	final := r.report.Finish(code)
 	if late := r.dist.writeRun(final); late != nil {
 		final.ExitCode = max(final.ExitCode, ExitFailed)
 		err = errors.Join(err, &ReportError{Cause: late})
 	}
 	return final, err
+}
+
+// carryOutInTime does the work, as far as there is something to do and time for it.
+func (r *run) carryOutInTime(ctx context.Context) error {
+	if r.nothingReached() {
+		return nil
+	}
+	timed, cancel := r.inTime(ctx)
+	defer cancel()
+	err := r.try(timed)
+	if r.unready(err) {
+		return nil
+	}
+	return err
+}
+
+// outwards does what is done outside of this machine.
+func (r *run) outwards(ctx context.Context) (int, error) {
+	switch {
+	case r.verb == Publish:
+		return ExitOK, r.push(ctx)
+	case r.then.do != nil:
+		return r.then.do(ctx, r)
+	}
+	return ExitOK, nil
 }
 
 // ReportError says that the report of a run could not be written. It is the one error of a run that the report cannot tell.

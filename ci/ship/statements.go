@@ -101,7 +101,7 @@ func (t testimony) subjects(app project.App, image attest.Subject, platforms []v
 
 func (t testimony) scan() attest.Scan {
 	v := t.verdict.Vulns
-	return attest.Scan{Checked: v.Checked, Database: t.database, Published: v.Database, Findings: v.Findings, Builder: t.builder,
+	return attest.Scan{Checked: v.Checked, Tool: v.Tool, Database: t.database, Published: v.Database, Findings: v.Findings, Builder: t.builder,
 		Started: t.project.Version.Date, Finished: t.project.Version.Date} // the format wants times; the database's version says how new it is
 }
 

@@ -41,7 +41,7 @@ func TestKeysAreNotSent(t *testing.T) {
 	}
 	p := project.Project{Root: "/src", Outputs: []string{"old"}, Publish: project.Publish{
 		Key: ref("file://keys/cosign.key"), Password: ref("file:///etc/password"), GitHub: &project.GitHub{Token: ref("env://GITHUB_TOKEN")},
-	}}
-	assert.Equal(t, []string{"old", "sub/keys/cosign.key"}, unsent(p, "/src/sub"))
+	}, Environments: []project.Environment{{Secrets: map[string]secret.Reference{"DB": ref("file://db.txt")}, Notify: []project.Notify{{Address: ref("file://hook.txt")}}}}}
+	assert.Equal(t, []string{"old", "sub/keys/cosign.key", "sub/db.txt", "sub/hook.txt"}, unsent(p, "/src/sub"))
 	assert.Equal(t, []string{"old"}, p.Outputs)
 }

@@ -28,7 +28,7 @@ type Trust struct {
 	Key      []byte // public key, as PEM
 	Issuer   string // who says who signed, with
 	Identity string // who signed: both exactly, there are no patterns
-	Root     []byte // trusted_root.json of the authority; nil asks for that of the public Sigstore
+	Root     []byte // trusted_root.json of the authority; nil takes that of slipway.yaml, or asks for that of the public Sigstore
 }
 
 // VerifyOptions says which release is verified, and whom to trust. Of the Options, Source and Config name the project (which
@@ -45,28 +45,25 @@ type VerifyOptions struct {
 // is built again from a fresh clone, on an engine without a cache, and compared bit for bit.
 func VerifyRelease(ctx context.Context, o VerifyOptions, observer report.Observer) (report.Run, error) {
 	started := time.Now()
-	refused := func(err error) (report.Run, error) {
-		return report.Run{Verb: string(verifyRelease), Started: started, ExitCode: ExitCode(ctx, report.Run{}, err)}, err
-	}
 	var err error
 	if o.Options, err = o.settled(); err != nil {
-		return refused(err)
+		return refusal(ctx, verifyRelease, started, err)
 	}
 	repository, err := registry.Repository(o.Reference)
 	if err != nil {
-		return refused(&UsageError{err.Error()})
+		return refusal(ctx, verifyRelease, started, &UsageError{err.Error()})
 	}
 	p, err := neighbour(ctx, o.Options)
 	if err != nil {
-		return refused(err)
+		return refusal(ctx, verifyRelease, started, err)
 	}
 	trust, err := o.trust(ctx, p)
 	if err != nil {
-		return refused(&UsageError{err.Error()})
+		return refusal(ctx, verifyRelease, started, &UsageError{err.Error()})
 	}
 	client, secrets, err := reader(ctx, o.Options, p, repository)
 	if err != nil {
-		return refused(&UsageError{err.Error()})
+		return refusal(ctx, verifyRelease, started, &UsageError{err.Error()})
 	}
 	defer client.Close()
 	opening := report.Run{Slipway: o.Slipway, Project: o.Reference, Verb: string(verifyRelease), Started: started}
@@ -99,29 +96,37 @@ func (o VerifyOptions) trust(ctx context.Context, p project.Project) (attest.Tru
 	case (t.Issuer == "") != (t.Identity == ""):
 		return nil, errors.New("--identity and --issuer belong together: who signed, and who says so")
 	case t.Identity != "":
-		return o.identity(ctx)
+		return o.identity(ctx, p.Publish.Keyless)
+	case p.Publish.Keyless != nil:
+		return nil, errors.New("slipway.yaml signs without a key, so it does not say whom to trust: name --issuer and --identity, such as\n\n" +
+			"  --issuer https://token.actions.githubusercontent.com \\\n  --identity https://github.com/OWNER/NAME/.github/workflows/release.yml@refs/tags/v1.2.3")
 	case p.Publish.Key.IsZero():
 		return nil, errors.New("it is not said whom to trust: name a public key with --key, or --issuer and --identity")
 	}
 	var own outbound
-	if err := own.readKey(ctx, o.Options, p); err != nil {
+	if err := own.readSigning(ctx, o.Options, p); err != nil {
 		return nil, err
 	}
-	return own.key.Public(), nil
+	return own.signing.trust(ctx)
 }
 
-func (o VerifyOptions) identity(ctx context.Context) (attest.Trust, error) {
-	var root keyless.Root
-	var err error
-	if o.Trust.Root != nil {
-		root, err = keyless.ReadRoot(o.Trust.Root)
-	} else {
-		root, err = keyless.PublicRoot(ctx, o.Cache)
-	}
+// identity trusts somebody by name. The root is the one that is given, or that of slipway.yaml, or the public one.
+func (o VerifyOptions) identity(ctx context.Context, k *project.Keyless) (attest.Trust, error) {
+	root, err := o.root(ctx, k)
 	if err != nil {
 		return nil, err
 	}
 	return keyless.NewTrust(o.Trust.Issuer, o.Trust.Identity, root)
+}
+
+func (o VerifyOptions) root(ctx context.Context, k *project.Keyless) (keyless.Root, error) {
+	switch {
+	case o.Trust.Root != nil:
+		return keyless.ReadRoot(o.Trust.Root)
+	case k != nil:
+		return keylessRoot(ctx, o.Options, k.Root)
+	}
+	return keyless.PublicRoot(ctx, o.Cache)
 }
 
 // reader is a client that reads the release.

@@ -33,6 +33,14 @@ func (s Service) checkIdentity() []error {
 			problems = append(problems, fmt.Errorf("%s %q: it may have 1 to 31 of a-z, 0-9, _ and -, and starts with a letter or _", what, account))
 		}
 	}
+	if s.Dynamic && s.User == "" {
+		problems = append(problems, errors.New("an account that others share needs a name"))
+	}
+	for _, socket := range s.Sockets {
+		if !validName(socket) {
+			problems = append(problems, fmt.Errorf("socket %q: it may have 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends", socket))
+		}
+	}
 	if s.Group != "" && s.User == "" {
 		problems = append(problems, errors.New("a group needs a user: without one, systemd makes both"))
 	}
@@ -107,8 +115,10 @@ func (s Service) checkPaths() []error {
 	for _, file := range s.EnvironmentFiles {
 		paths = append(paths, strings.TrimPrefix(file, "-"))
 	}
-	if s.Directory != "" {
-		paths = append(paths, s.Directory)
+	for _, path := range []string{s.Directory, s.LogFile} {
+		if path != "" {
+			paths = append(paths, path)
+		}
 	}
 	for _, path := range paths {
 		if !validPath(path) {
@@ -116,8 +126,8 @@ func (s Service) checkPaths() []error {
 		}
 	}
 	for what, name := range map[string]string{"state": s.State, "runtime": s.Runtime} {
-		if name != "" && !validName(name) {
-			problems = append(problems, fmt.Errorf("%s directory %q: it may have a-z, 0-9 and -, with a letter or digit at both ends", what, name))
+		if name != "" && slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool { return !validName(part) }) {
+			problems = append(problems, fmt.Errorf("%s directory %q: it may have a-z, 0-9 and -, with a letter or digit at both ends, and / between such names", what, name))
 		}
 	}
 	return sorted(problems)
@@ -131,7 +141,10 @@ func (s Service) checkNumbers() []error {
 	if s.Port > 0 && s.Port < 1024 && !s.relaxes(LowPorts) {
 		problems = append(problems, fmt.Errorf("port %d is below 1024, for which a service needs a privilege: use a higher one, or the relaxation %s", s.Port, LowPorts))
 	}
-	for _, d := range []time.Duration{s.Start, s.Grace, s.Restart.Delay, s.Restart.Within} {
+	if s.Watchdog != 0 && !s.Notify {
+		problems = append(problems, errors.New("a service with a watchdog tells systemd how it is: it needs Notify"))
+	}
+	for _, d := range []time.Duration{s.Start, s.Grace, s.Watchdog, s.Restart.Delay, s.Restart.Within} {
 		if d < 0 || d%time.Millisecond != 0 {
 			problems = append(problems, fmt.Errorf("time %s: it may be 0 or more, in whole milliseconds", d))
 		}

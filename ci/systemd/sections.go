@@ -12,12 +12,12 @@ func (s Service) unit() []directive {
 	if s.Homepage != "" {
 		list = append(list, directive{"Documentation", literal(s.Homepage)})
 	}
-	return append(list, []directive{
-		{"Wants", "network-online.target"},
-		{"After", "network-online.target"},
-		{"StartLimitIntervalSec", seconds(cmp.Or(s.Restart.Within, DefaultWithin))},
-		{"StartLimitBurst", strconv.Itoa(cmp.Or(s.Restart.Burst, DefaultBurst))},
-	}...)
+	list = append(list, directive{"Wants", "network-online.target"}, directive{"After", "network-online.target"})
+	if s.Restart.Endless {
+		return append(list, directive{"StartLimitIntervalSec", "0"})
+	}
+	return append(list, directive{"StartLimitIntervalSec", seconds(cmp.Or(s.Restart.Within, DefaultWithin))},
+		directive{"StartLimitBurst", strconv.Itoa(cmp.Or(s.Restart.Burst, DefaultBurst))})
 }
 
 // process is what runs, and as whom.
@@ -26,9 +26,15 @@ func (s Service) process() []directive {
 	if s.Notify {
 		list = []directive{{"Type", "notify"}, {"NotifyAccess", "main"}}
 	}
+	for _, socket := range s.Sockets {
+		list = append(list, directive{"Sockets", socket + ".socket"})
+	}
 	list = append(list, directive{"ExecStart", command(s.Command)})
+	if s.User == "" || s.Dynamic {
+		list = append(list, directive{"DynamicUser", "yes"})
+	}
 	if s.User == "" {
-		return append(list, directive{"DynamicUser", "yes"})
+		return list
 	}
 	list = append(list, directive{"User", s.User})
 	if s.Group != "" {
@@ -57,9 +63,15 @@ func (s Service) files() []directive {
 	}
 	if s.Runtime != "" {
 		list = append(list, directive{"RuntimeDirectory", s.Runtime})
+		if s.KeepRuntime {
+			list = append(list, directive{"RuntimeDirectoryPreserve", "yes"})
+		}
 	}
 	if len(s.Writable) > 0 {
 		list = append(list, directive{"ReadWritePaths", strings.Join(s.Writable, " ")})
+	}
+	if s.LogFile != "" {
+		list = append(list, directive{"StandardOutput", "append:" + s.LogFile}, directive{"StandardError", "inherit"})
 	}
 	return append(list, directive{"WorkingDirectory", s.directory()})
 }
@@ -81,6 +93,9 @@ func (s Service) life() []directive {
 	var list []directive
 	if s.Start != 0 {
 		list = append(list, directive{"TimeoutStartSec", seconds(s.Start)})
+	}
+	if s.Watchdog != 0 {
+		list = append(list, directive{"WatchdogSec", seconds(s.Watchdog)})
 	}
 	list = append(list, directive{"TimeoutStopSec", seconds(cmp.Or(s.Grace, DefaultGrace))}, directive{"KillMode", "mixed"},
 		directive{"Restart", string(cmp.Or(s.Restart.When, OnFailure))})

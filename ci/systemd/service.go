@@ -50,6 +50,7 @@ type Service struct {
 	Homepage    string   // a URL, for systemctl status
 	Command     []string // the program's absolute path, and its arguments. No shell reads them
 	User        string   // the account it runs under; "" means one of its own for as long as it runs
+	Dynamic     bool     // User is there only for as long as a service of that name runs: services that share it share what they keep
 	Group       string   // "" means the user's
 	Port        int      // where it listens, which it is told as PORT; 0 means nowhere
 
@@ -58,14 +59,18 @@ type Service struct {
 	Credentials      []Credential // secrets, as files that only the service sees
 	State            string       // its directory in /var/lib, kept over restarts; "" means none
 	Runtime          string       // its directory in /run, removed when it stops; "" means none
+	KeepRuntime      bool         // that directory stays: another service uses it too
 	Directory        string       // where it runs; "" means its state, or /
 	Writable         []string     // paths beside these that it may write
+	LogFile          string       // its output is appended there, by systemd; "" means the journal
 
-	Notify  bool          // it tells systemd when it is ready (Type=notify)
-	Start   time.Duration // how long it may take until then; 0 means systemd's default
-	Grace   time.Duration // from SIGTERM to SIGKILL; 0 means DefaultGrace
-	Restart Restart
-	Limits  Limits
+	Sockets  []string      // names of sockets, made by [SocketUnit], that it is started with
+	Notify   bool          // it tells systemd when it is ready (Type=notify)
+	Watchdog time.Duration // it tells systemd at least this often that it is well, or it is started again; 0 means it does not
+	Start    time.Duration // how long it may take until it is ready; 0 means systemd's default
+	Grace    time.Duration // from SIGTERM to SIGKILL; 0 means DefaultGrace
+	Restart  Restart
+	Limits   Limits
 
 	Peers []netip.Prefix // the only addresses it may talk to, in and out; none means all
 	Relax []Relaxation
@@ -80,10 +85,11 @@ type Credential struct{ Name, File string }
 
 // Restart says when a service is started again.
 type Restart struct {
-	When   When          // "" means OnFailure
-	Delay  time.Duration // 0 means DefaultRestartDelay
-	Burst  int           // starts within Within before systemd gives up; 0 means DefaultBurst
-	Within time.Duration // 0 means DefaultWithin
+	When    When          // "" means OnFailure
+	Delay   time.Duration // 0 means DefaultRestartDelay
+	Burst   int           // starts within Within before systemd gives up; 0 means DefaultBurst
+	Within  time.Duration // 0 means DefaultWithin
+	Endless bool          // systemd never gives up. A service with sockets wants that: they close when it does
 }
 
 // When is a restart policy.

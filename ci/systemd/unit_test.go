@@ -41,9 +41,13 @@ func services() map[string]Service {
 			EnvironmentFiles: []string{"/etc/greeter/greeter.env", "-/etc/greeter/local.env"},
 			Credentials:      []Credential{{"DB_PASSWORD", "/srv/greeter/secrets/DB_PASSWORD"}},
 			State:            "greeter", Runtime: "greeter-blue", Directory: "/srv/greeter", Writable: []string{"/var/log/greeter", "/var/cache/greeter"},
-			Notify: true, Start: 90 * time.Second, Grace: 2500 * time.Millisecond, Restart: Restart{Always, 5 * time.Second, 3, 2 * time.Minute},
+			Notify: true, Start: 90 * time.Second, Grace: 2500 * time.Millisecond, Restart: Restart{When: Always, Delay: 5 * time.Second, Burst: 3, Within: 2 * time.Minute},
 			Limits: Limits{Memory: 512 << 20, CPU: 150, Tasks: 100, Files: 1024},
 			Peers:  []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8"), netip.MustParsePrefix("::1/128")},
+		},
+		"sockets": {
+			Name: "greeter-proxy-a", Command: []string{"/usr/bin/greeter"}, User: "greeter-proxy", Dynamic: true, Sockets: []string{"greeter-proxy"},
+			State: "slipway/greeter/proxy", Runtime: "slipway/greeter", KeepRuntime: true, Notify: true, Watchdog: 30 * time.Second, Restart: Restart{Endless: true},
 		},
 		"relaxed": {Name: "greeter", Command: []string{"/usr/bin/greeter"}, User: "greeter", Port: 80, Relax: Relaxations(), Restart: Restart{When: Never}},
 	}
@@ -131,7 +135,11 @@ func TestUnitRefuses(t *testing.T) {
 		`path "--/etc/a"`:                    func(s *Service) { s.EnvironmentFiles = []string{"---/etc/a"} },
 		`path "/srv/"`:                       func(s *Service) { s.Directory = "/srv/" },
 		`path "/srv/a:b"`:                    func(s *Service) { s.Writable = []string{"/srv/a:b"} },
-		`state directory "a/b"`:              func(s *Service) { s.State = "a/b" },
+		`state directory "a//b"`:             func(s *Service) { s.State = "a//b" },
+		`state directory "../b"`:             func(s *Service) { s.State = "../b" },
+		"an account that others share":       func(s *Service) { s.User, s.Dynamic = "", true },
+		`socket "a/b"`:                       func(s *Service) { s.Sockets = []string{"a/b"} },
+		"it needs Notify":                    func(s *Service) { s.Watchdog = time.Second },
 		`runtime directory "%t"`:             func(s *Service) { s.Runtime = "%t" },
 		"port 65536":                         func(s *Service) { s.Port = 65536 },
 		"the relaxation low-ports":           func(s *Service) { s.Port = 80 },
@@ -171,7 +179,8 @@ func TestSystemdAgrees(t *testing.T) {
 	for name, service := range services() {
 		t.Run(name, func(t *testing.T) {
 			service.Command[0] = "/bin/true" // verify wants a program that is there
-			if service.Group = ""; service.User != "" {
+			service.Sockets = nil            // verify wants these too: see TestSystemdAgreesOnSockets
+			if service.Group = ""; service.User != "" && !service.Dynamic {
 				service.User = "daemon"
 			}
 			unit, err := Unit(service)

@@ -28,14 +28,19 @@ const module = "github.com/slipway-ci/slipway"
 var layers = [][]string{
 	{"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts"},
 	{"internal/command"},
-	{"ci/ship", "internal/machinetest"},
-	{"ci/engine", "ci/pipelines", "ci/rootfs"},
+	{"ci/ship", "internal/machinetest", "internal/moduletest"},
+	{"ci/engine/gosdk"},
+	{"ci/engine", "ci/pipelines", "ci/rootfs", "ci/forge"},
 	{"ci/oci/registry", "ci/attest/sbom", "ci/attest/keyless"},
 	{"ci/engine/embedded", "ci/pipelines/artifact", "ci/pipelines/inbox", "ci/pipelines/runtimebase", "ci/oci", "ci/oci/credentials", "ci/debian", "ci/report/render", "ci/attest", "ci/release/linuxpkg", "ci/release/changelog", "ci/release/forge", "ci/release/ledger"},
 	{"ci/pipelines/inbox/capacity", "ci/pipelines/inbox/outline"},
-	{"ci/project"},
-	{"ci/rollout/rollouttest"},
-	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "ci/systemd", "ci/release/forge/forgetest", "internal/hosttest", "internal/cosigntest", "ci/rollout"},
+	{"ci/scaffold"},
+	{"ci/reach", "ci/hook"},
+	{"ci/project", "ci/rollout/host", "ci/rollout/command"},
+	{"ci/rollout/host/helper", "ci/rollout/host/systemdtest", "ci/rollout/host/systemdtest/shim", "ci/rollout/host/systemdtest/service"},
+	{"ci/rollout/rollouttest", "ci/rollout/host/protocol"},
+	{"ci/report", "ci/target", "ci/secret", "ci/oci/tag", "ci/systemd", "ci/release/forge/forgetest", "ci/attest/keyless/keylesstest", "internal/hosttest", "internal/loadtest", "internal/cosigntest", "ci/rollout/host/remote", "ci/rollout/host/sshtest", "ci/rollout", "ci/git"},
+	{"internal/tooltest"},
 	{"."}, // the root package: files of the repository that are part of the program
 }
 
@@ -54,34 +59,43 @@ var standardOnly = map[string]string{
 	"ci/oci/credentials":          "what handles secrets should depend on as little as possible",
 	"ci/oci/tag":                  "it only decides",
 	"ci/secret":                   "what handles secrets should depend on as little as possible",
+	"ci/rollout/host/protocol":    "the helper on the hosts is made of it",
+	"ci/rollout/host/helper":      "it is compiled for machines of which nothing is known, and runs there as root",
+	"ci/git":                      "it only runs a command",
 	"ci/rollout":                  "it only decides, and drivers bring what they need",
 	"ci/systemd":                  "packages and hosts are given its units, and it only writes texts",
+	"internal/loadtest":           "what counts failures should hide none, as HTTP clients do",
 	"ci/release/forge/forgetest":  "a fake should not share a library with what is tried on it",
 }
 
 // homes says where a third-party library may be imported, so that it can be replaced in one place.
 var homes = map[string][]string{
 	"dagger.io/dagger":                       {"ci/engine", "ci/engine/embedded", "ci/pipelines", "ci/ship", "examples/custom", "bench", "internal/machinetest"},
-	"github.com/google/go-containerregistry": {"ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship", "ci/attest/sbom", "internal/machinetest"},
+	"github.com/google/go-containerregistry": {"ci/engine/gosdk", "ci/oci", "ci/oci/registry", "ci/rootfs", "ci/ship", "ci/attest/sbom", "internal/machinetest"},
+	"github.com/rogpeppe/go-internal":        {"ci/scaffold", "."},
+	"github.com/rhysd/actionlint":            {}, // only tests check with it
 	"github.com/klauspost/compress":          {"ci/oci"},
 	"github.com/goccy/go-yaml":               {"ci/project"},
 	"github.com/spf13/cobra":                 {"internal/command"},
 	"github.com/spf13/pflag":                 {"internal/command"},
 	"golang.org/x/term":                      {"internal/command"},
 	"golang.org/x/crypto/x509roots/fallback": {"ci/pipelines/runtimebase"},
-	"golang.org/x/crypto/ssh":                {"internal/machinetest"},
+	"golang.org/x/crypto/ssh":                {"internal/machinetest", "ci/rollout/host/remote", "ci/rollout/host/sshtest"},
+	"github.com/skeema/knownhosts":           {"ci/rollout/host/remote"},
 	"github.com/mattn/go-runewidth":          {"ci/report/render"},
 	"golang.org/x/sys":                       {"ci/engine/embedded", "ci/oci"},
-	"golang.org/x/mod":                       {"ci/project", "ci/engine/embedded", "ci/release/changelog"},
+	"golang.org/x/mod":                       {"ci/project", "ci/reach", "ci/engine/embedded", "ci/release/changelog"},
 	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry", "ci/release/linuxpkg"},
 	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship", "ci/release/ledger"},
 	"github.com/goreleaser/nfpm/v2":          {"ci/release/linuxpkg"},
 	"github.com/google/go-github/v80":        {"ci/release/forge"},
-	"github.com/santhosh-tekuri/jsonschema":  {}, // only tests validate with it
+	"github.com/sethvargo/go-githubactions":  {"ci/forge"}, // it panics, and its outputs can be broken out of: forge guards against both
+	"github.com/yuin/goldmark":               {},           // only tests read Markdown with it
+	"github.com/santhosh-tekuri/jsonschema":  {},           // only tests validate with it
 	"github.com/CycloneDX/cyclonedx-go":      {"ci/attest/sbom"},
 	"github.com/google/uuid":                 {"ci/attest/sbom"},
-	"github.com/secure-systems-lab":          {"ci/attest"},         // cosign's encrypted keys
-	"github.com/sigstore":                    {"ci/attest/keyless"}, // many times the size of everything else: docs/adr/0015-sigstore.md
+	"github.com/secure-systems-lab":          {"ci/attest", "ci/attest/keyless/keylesstest"},         // cosign's encrypted keys
+	"github.com/sigstore":                    {"ci/attest/keyless", "ci/attest/keyless/keylesstest"}, // many times the size of everything else: docs/adr/0015-sigstore.md
 	"google.golang.org/protobuf":             {"ci/attest/keyless"},
 }
 
@@ -92,8 +106,8 @@ var edge = map[string]string{
 }
 
 var edgeHomes = map[string][]string{
-	"os.Exit":   {"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts", "internal/command", "ci/pipelines/inbox"},
-	"os.Getenv": {"internal/command", "ci/ship", "internal/machinetest", "internal/cosigntest"},
+	"os.Exit":   {"ci", "cmd/slipway", "bench", "examples/custom", "hack/checkouts", "internal/command", "ci/pipelines/inbox", "ci/rollout/host/helper", "ci/rollout/host/systemdtest/shim", "ci/rollout/host/systemdtest/service"},
+	"os.Getenv": {"internal/command", "ci/ship", "internal/machinetest", "internal/cosigntest", "ci/rollout/host/systemdtest"},
 }
 
 // file is one Go file of the product, without tests.

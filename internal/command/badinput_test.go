@@ -20,6 +20,9 @@ import (
 
 const badInputFile = "testdata/bad-input.golden"
 
+// production is an environment that nothing is wrong with.
+const production = "version: 1\napps: [{name: web, service: {port: 8080}}]\nenvironments:\n  prod:\n    hosts: [ssh://deploy@web1.example.org]\n"
+
 // bad is one bad input: a command line on a project, which is testdata/bad-input.txtar with some files replaced.
 type bad struct {
 	what   string            // a line for people
@@ -174,7 +177,7 @@ func badInputs() []bad {
 func usageInputs() []bad {
 	return []bad{
 		{what: "a verb that is misspelt", args: "shp"},
-		{what: "a verb that there is not", args: "deploy production"},
+		{what: "a verb that there is not", args: "release production"},
 		{what: "a verb below a verb that is misspelt", args: "engine strat"},
 		{what: "an argument too many", args: "build ./cmd/web"},
 		{what: "a target in place of a flag", args: "build linux/amd64"},
@@ -199,7 +202,20 @@ func usageInputs() []bad {
 		{what: "--target: one that no app is built for", args: "build --target plan9/amd64"},
 		{what: "--skip: a check that there is not", args: "verify --skip lint"},
 		{what: "--skip: a check that is misspelt", args: "--skip vett"},
-		{what: "help for a verb that there is not", args: "help deploy"},
+		{what: "help for a verb that there is not", args: "help release"},
+		{what: "deploy: no environment", args: "deploy"},
+		{what: "deploy: nothing is configured", args: "deploy prod"},
+		{what: "deploy: a variable in the place of -e", args: "deploy prod A=b"},
+		{what: "deploy: an environment that there is not", args: "deploy prdo", config: production},
+		{what: "deploy: a variable without a value", args: `deploy prod -e NAME -e A\x20B=c`, config: production},
+		{what: "deploy: a secret that is not there", args: "deploy prod", config: production + "    secrets: {TOKEN: env://NO_TOKEN, OTHER: file://nowhere.txt}\n"},
+		{what: "deploy: an environment file that is not there", args: "deploy prod", config: production + "    envFile: prod.env\n"},
+		{what: "deploy: a release, and nothing says where it is", args: "deploy prod --release 1.2.3", config: production},
+		{what: "plan: two environments", args: "plan prod staging"},
+		{what: "rollback: a flag of deploy", args: "rollback prod --release 1.2.3"},
+		{what: "status: too often", args: "status prod --watch --every 1ms"},
+		{what: "logs: less than nothing", args: "logs prod --tail -1"},
+		{what: "logs: as JSON", args: "logs prod --json"},
 	}
 }
 
@@ -328,6 +344,7 @@ func publishing(image, more string) string {
 
 func publishInputs() []bad {
 	password := map[string]string{"SLIPWAY_REGISTRY_PASSWORD": "hunter2"}
+	nobody := map[string]string{"SIGSTORE_ID_TOKEN": "", "GITHUB_ACTIONS": "", "GITLAB_CI": ""}
 	return []bad{
 		{what: "publish: nothing says where", args: "publish"},
 		{what: "publish: a target", args: "publish --target linux/amd64"},
@@ -342,6 +359,16 @@ func publishInputs() []bad {
 		{what: "publish: certificates without TLS", args: "publish", config: publishing("", "publish: {registries: {registry.example.org: {http: true, ca: main.go}}}\n")},
 		{what: "publish: a key in the file", args: "publish", config: publishing("", "publish: {sign: {key: hunter2}}\n")},
 		{what: "publish: a password without a key", args: "publish", config: publishing("", "publish: {sign: {password: env://PASSWORD}}\n")},
+		{what: "publish: a key, and keyless", args: "publish", config: publishing("", "publish: {sign: {key: env://KEY, keyless: {}}}\n")},
+		{what: "publish: keyless, and nobody says who signs", args: "publish", config: publishing("", "publish: {sign: {keyless: {}}}\n"), env: nobody},
+		{what: "publish: keyless in a job that may not say who it is", args: "publish", config: publishing("", "publish: {sign: {keyless: {}}}\n"), env: map[string]string{
+			"GITHUB_ACTIONS": "true", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "", "SIGSTORE_ID_TOKEN": "",
+		}},
+		{what: "publish: keyless with an authority alone", args: "publish", config: publishing("", "publish: {sign: {keyless: {fulcio: \"https://fulcio.example.org\"}}}\n")},
+		{what: "publish: keyless without its root", args: "publish", config: publishing("", "publish: {sign: {keyless: {fulcio: \"https://fulcio.example.org\", rekor: \"https://rekor.example.org\"}}}\n")},
+		{what: "publish: keyless with a root that is none", args: "publish", config: publishing("", "publish: {sign: {keyless: {root: main.go}}}\n"), env: map[string]string{"SIGSTORE_ID_TOKEN": "aaaa.bbbb.cccc"}},
+		{what: "publish: keyless with a token that is none", args: "publish", config: publishing("", "publish: {sign: {keyless: {}}}\n"), env: map[string]string{"SIGSTORE_ID_TOKEN": "hunter2"}},
+		{what: "verify-release: keyless, and nobody is trusted", args: "verify-release registry.example.org/team/web:1", config: publishing("", "publish: {sign: {keyless: {}}}\n")},
 		{what: "publish: a password without its registry", args: "publish", config: publishing("", ""), env: password},
 		{what: "publish: a password without a user", args: "publish", config: publishing("", ""), env: map[string]string{
 			"SLIPWAY_REGISTRY_PASSWORD": "hunter2", "SLIPWAY_REGISTRY_HOST": "registry.example.org",

@@ -281,9 +281,10 @@ func shellWords(line string) []string {
 	return words
 }
 
+// makeTargets are the targets of the Makefile. Of a pattern, such as deploy-%, it is what stands before the name.
 func makeTargets(t *testing.T) []string {
 	var targets []string
-	for _, rule := range regexp.MustCompile(`(?m)^([a-z][a-z -]*):`).FindAllStringSubmatch(read(t, "Makefile"), -1) {
+	for _, rule := range regexp.MustCompile(`(?m)^([a-z][a-z -]*)%?:`).FindAllStringSubmatch(read(t, "Makefile"), -1) {
 		targets = append(targets, strings.Fields(rule[1])...)
 	}
 	return targets

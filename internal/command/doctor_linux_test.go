@@ -205,6 +205,30 @@ exec chroot "$1" env PATH=/root/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEB
 	return []string{"sh", "-c", script, "sh", root, archive, program}
 }
 
+// The fix that downloads Go, pasted where there is none: curl and tar are the real ones, and so is TLS; go.dev is a server of this test,
+// in a network of its own, with a Go that is small.
+func TestFixOfTheDoctorThatDownloadsGo(t *testing.T) {
+	for _, command := range []string{"curl", "ip"} {
+		if _, err := exec.LookPath(command); err != nil {
+			t.Skip(err)
+		}
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("it makes a network of its own: needs root")
+	}
+	sh := openShell(t, "unshare", "-m", "-n", "-p", "-f", "--kill-child", "--mount-proc")
+	sh.paste(`ip link set lo up; cp /etc/hosts $WORK/hosts; echo "127.0.0.1 go.dev" >> $WORK/hosts; mount --bind $WORK/hosts /etc/hosts
+		mkdir $WORK/bin; for c in sh sed cat curl tar gzip mkdir; do ln -s $(command -v $c) $WORK/bin/; done
+		dir=$(dirname "$(command -v slipway)"); godev $WORK/ca.pem "$GO" > $WORK/godev.log 2>&1 & while ! [ -s $WORK/ca.pem ]; do :; done
+		mount -t tmpfs none /usr/local; export CURL_CA_BUNDLE=$WORK/ca.pem HOME=/usr/local PATH=$dir:$WORK/bin; unset GOROOT https_proxy HTTPS_PROXY all_proxy ALL_PROXY`)
+	sick := rowOf(t, sh.doctor(), "Go")
+	require.False(t, sick.Found)
+	require.Contains(t, sick.Fix, "https://go.dev/dl/go")
+	sh.paste(sick.Fix)
+	healthy := rowOf(t, sh.doctor(), "Go")
+	assert.True(t, healthy.Found, healthy.Detail)
+}
+
 // The fixes of the choices that need somebody else's engine lead to the embedded one, which is there.
 func TestFixesOfTheDoctorThatUseOurEngine(t *testing.T) {
 	needsEngine(t)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
+	"github.com/slipway-ci/slipway/ci/engine/gosdk"
 	"github.com/slipway-ci/slipway/ci/ship"
 )
 
@@ -112,8 +114,17 @@ func (a *app) engineEnv(cmd *cobra.Command, o embedded.Options) error {
 	if err != nil {
 		return &ship.LackingError{Cause: err}
 	}
+	if err := a.modules(cmd.Context(), endpoint, o); err != nil { // dagger run does without
+		fmt.Fprintf(a.Stderr, "dagger call cannot load modules that are written in Go: %v\n", err)
+	}
 	_, err = io.WriteString(a.Stdout, engineEnv(endpoint))
 	return err
+}
+
+// modules gives the engine what modules that are written in Go are built in.
+func (a *app) modules(ctx context.Context, endpoint embedded.Endpoint, o embedded.Options) error {
+	return gosdk.Provide(ctx, gosdk.Options{Content: endpoint.Content, Codegen: endpoint.Codegen, Cache: o.Cache, Go: ship.PinnedGo,
+		CAs: embedded.HostCAs(a.Getenv), Environ: a.Environ, Progress: o.Progress})
 }
 
 func printJSON(w io.Writer, value any) error {

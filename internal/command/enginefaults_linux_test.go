@@ -171,6 +171,13 @@ const (
 	saysTwice = "the engine died in the middle of the run, twice"
 )
 
+// runPatience is how long a run may take after the engine and with it the compiled standard library are gone, on a machine that has
+// much else to do. A run that hangs never ends.
+const runPatience = 15 * time.Minute
+
+// overAlready is where a kill fell that came too late.
+const overAlready = "it was over"
+
 // blow is one kill of the engine in a run, and what came of it.
 type blow struct {
 	number  int
@@ -205,13 +212,13 @@ func strike(t *testing.T, dir string, b *blow) {
 	if b.twice && b.told > 0 {
 		strikeAgain(t, s, b, engine)
 	}
-	b.code = s.ends(t, 3*time.Minute)
+	b.code = s.ends(t, runPatience)
 	if b.code == 0 && b.told == 0 {
-		b.where = "it was over"
+		b.where = overAlready
 	}
 	begun := time.Now()
 	next := startShipping(t, dir)
-	b.next = next.ends(t, 3*time.Minute)
+	b.next = next.ends(t, runPatience)
 	b.nextFor = time.Since(begun)
 	b.left = leftBehind(t, dir, group, before)
 	if b.bad() {
@@ -254,7 +261,7 @@ func wedge(t *testing.T, dir string) {
 
 // bad tells whether something was not as it must be.
 func (b blow) bad() bool {
-	again := b.told > 0 || b.where == "it was over"
+	again := b.told > 0 || b.where == overAlready
 	wanted := 0
 	if b.twice && b.told > 0 {
 		wanted = 1
@@ -290,7 +297,7 @@ func engineOf(t *testing.T) (engine int, group string, all []hosttest.Process) {
 // litter is what may lie around on a machine, of whatever origin.
 func litter(t *testing.T, more ...string) (all []string) {
 	t.Helper()
-	for _, pattern := range append(more, "/run/netns/*", "/tmp/slipway-*") {
+	for _, pattern := range append(more, "/run/netns/*", "/tmp/slipway-*[0-9]") {
 		found, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		all = append(all, found...)
@@ -321,33 +328,42 @@ func TestEngineKilledInARun(t *testing.T) {
 		require.NoError(t, err)
 	}
 	dir, salt := saltedModule(t)
-	require.Zero(t, startShipping(t, dir).ends(t, 10*time.Minute), "the caches are warm then")
+	require.Zero(t, startShipping(t, dir).ends(t, 2*runPatience), "the caches are warm then")
 	salt("measured")
 	begun := time.Now()
-	require.Zero(t, startShipping(t, dir).ends(t, 5*time.Minute))
+	require.Zero(t, startShipping(t, dir).ends(t, 2*runPatience))
 	length := time.Since(begun)
 
 	before := hosttest.State(t)
-	table := make([]blow, blows)
-	for i := range table {
-		table[i] = blow{number: i + 1, moment: rand.N(length * 9 / 10), twice: i%3 == 2}
-		salt(fmt.Sprint("blow ", i))
-		strike(t, dir, &table[i])
-		t.Logf("%+v", table[i])
-		assert.False(t, table[i].bad(), "%+v", table[i])
+	var table []blow
+	missed := 0 // that came when the run was over: they count for nothing
+	for len(table) < blows && missed < 2*blows {
+		b := blow{number: len(table) + 1, moment: rand.N(length * 9 / 10), twice: len(table)%3 == 2}
+		salt(fmt.Sprint("blow ", b.number, missed))
+		strike(t, dir, &b)
+		t.Logf("%+v", b)
+		assert.False(t, b.bad(), "%+v", b)
+		if b.told == 0 && b.where == overAlready {
+			missed++
+			length = min(length, b.moment) // caches have become warmer
+			continue
+		}
+		table = append(table, b)
+		writeTable(t, "kill.md", killTable(table, missed))
 	}
+	assert.Len(t, table, blows)
 	salt("wedged")
 	wedge(t, dir)
 	out, err := exec.Command("slipway", "engine", "stop").CombinedOutput()
 	require.NoError(t, err, string(out))
 	hosttest.RequireSame(t, before, "cgroups", "mounts", "listeners") // others' too; ours were looked for above
-	writeTable(t, "kill.md", killTable(table, length))
+	t.Log("\n" + killTable(table, missed))
 }
 
 // killTable is the table in docs/soak.md.
-func killTable(table []blow, length time.Duration) string {
+func killTable(table []blow, missed int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "A run without a kill takes %.1f s here. Of %d kills:\n\n", length.Seconds(), len(table))
+	fmt.Fprintf(&b, "%d kills fell into a run; %d more came when the run was over, and are not counted:\n\n", len(table), missed)
 	b.WriteString("| # | killed after | while it said | told after | exit code | next run | left behind |\n|---|---|---|---|---|---|---|\n")
 	for _, each := range table {
 		told, where := fmt.Sprintf("%d ms", each.told.Milliseconds()), strings.ReplaceAll(each.where, "|", " ")
@@ -369,7 +385,6 @@ func killTable(table []blow, length time.Duration) string {
 // writeTable writes a part of docs/soak.md, where "make soak" asks for it.
 func writeTable(t *testing.T, name, text string) {
 	t.Helper()
-	t.Log("\n" + text)
 	if dir := os.Getenv("SLIPWAY_SOAK_TABLES"); dir != "" {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}

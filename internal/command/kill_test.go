@@ -41,11 +41,7 @@ func slowModule(t *testing.T) string {
 
 // slipway is the command as a process, marked so that it and what it starts can be found.
 func slipway(dir string) *exec.Cmd {
-	engine := os.Getenv("SLIPWAY_TEST_ENGINE")
-	if engine == "" {
-		engine = "embedded"
-	}
-	cmd := exec.Command("slipway", "ship", "-C", dir, "--engine", engine, "--skip", "staticcheck,vulnerabilities,vet,mod tidy,mod verify,gofmt")
+	cmd := exec.Command("slipway", "ship", "-C", dir, "--engine", testEngine(), "--skip", "staticcheck,vulnerabilities,vet,mod tidy,mod verify,gofmt")
 	cmd.Env = append(os.Environ(), mark(dir), "CI=true")
 	return cmd
 }

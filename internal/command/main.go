@@ -53,10 +53,11 @@ func surviveClosedPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPI
 // Run is Main without the process: no signals, no exit.
 func Run(ctx context.Context, system IO) int {
 	app := &app{IO: system}
+	app.enter()
 	root := app.root()
-	root.SetArgs(system.Args)
-	root.SetOut(system.Stdout)
-	root.SetErr(system.Stderr)
+	root.SetArgs(app.Args)
+	root.SetOut(app.Stdout)
+	root.SetErr(app.Stderr)
 	err := root.ExecuteContext(ctx)
 	if app.code != nil { // the verb has said how it ended
 		return *app.code
@@ -74,6 +75,7 @@ type app struct {
 	IO
 	options ship.Options
 	flags   globalFlags
+	ci      workplace
 	code    *int
 }
 
@@ -110,7 +112,8 @@ func (a *app) root() *cobra.Command {
 	for _, verb := range verbs {
 		root.AddCommand(a.verb(verb))
 	}
-	root.AddCommand(a.verifyRelease(), a.doctor(), a.engine(), a.schema(), a.version())
+	root.AddCommand(a.plan(), a.deploy(), a.rollback(), a.status(), a.history(), a.logs())
+	root.AddCommand(a.verifyRelease(), a.init(), a.hook(), a.doctor(), a.engine(), a.cache(), a.schema(), a.version())
 	root.SetHelpCommand(a.help(root))
 	return root
 }
@@ -121,8 +124,8 @@ laptop, before a push and in CI. Without a verb it does "ship".
 
 Nothing needs to be configured: what Slipway infers, it shows with its reason. slipway.yaml overrides.
 
-Exit codes: 0 ok, 1 a stage failed, 2 usage or configuration, 3 no engine or the machine lacks something,
-130 interrupted.`
+Exit codes: 0 ok, 1 a stage failed, 2 usage or configuration, 3 no engine or the machine lacks something, 4 a rollout
+failed and everything is back as it was, 5 a person is needed, 130 interrupted and left safe.`
 
 // complain tells people about an error that no run has told them about.
 func (a *app) complain(err error, code int) {
@@ -132,9 +135,13 @@ func (a *app) complain(err error, code int) {
 // view is the renderer for this call.
 func (a *app) view() render.Renderer {
 	width, _ := a.Size()
-	return render.New(a.Stderr, render.ModeOf(a.Terminal, a.Getenv), a.Size, render.Options{
+	options := render.Options{
 		Color: render.ColorOf(a.Terminal, a.Getenv), Width: width, Verbose: a.options.Verbose, Quiet: a.flags.quiet, ASCII: a.Terminal && !render.UTF8(a.Getenv),
-	})
+	}
+	if fold := a.ci.Fold(); fold != nil && !options.Verbose && !options.Quiet { // what is hidden has to be there
+		options.Fold, a.options.Verbose = fold, true
+	}
+	return render.New(a.Stderr, render.ModeOf(a.Terminal, a.Getenv), a.Size, options)
 }
 
 // checkEngine refuses an engine that cannot be meant, whether the flag or the environment names it.

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	if handled, code := embedded.Main(os.Args[1:]); handled {
 		os.Exit(code)
 	}
-	testscript.Main(m, map[string]func(){"slipway": func() { os.Exit(command.Main(command.System())) }})
+	testscript.Main(m, map[string]func(){"slipway": func() { os.Exit(command.Main(command.System())) }, "godev": serveGo})
 }
 
 // The whole command without an engine: what it prints where, and how it ends. -update rewrites what the scripts compare with.

@@ -88,10 +88,14 @@ func (a *app) show(cmd *cobra.Command, carryOut func(context.Context, report.Obs
 	told := false
 	observer := report.ObserverFunc(func(e report.Event) {
 		told = true
+		a.ci.Observe(e)
 		view.Observe(e)
 	})
 	outcome, err := carryOut(ctx, observer)
 	view.Stop()
+	if err != nil && !told {
+		a.ci.Observe(report.RunFinished{Run: refused(outcome, err)})
+	}
 	a.exit(outcome.ExitCode)
 	var late *ship.ReportError
 	if errors.As(err, &late) || (err != nil && !told) { // else the report has told it

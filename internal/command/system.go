@@ -9,7 +9,8 @@ import (
 
 // IO is all that the command sees of the world around it. [System] is the real one.
 type IO struct {
-	Args    []string // without the program's name
+	Args    []string  // without the program's name
+	Stdin   io.Reader // nil is empty
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Getenv  func(string) string
@@ -23,7 +24,7 @@ type IO struct {
 func System() IO {
 	fd := int(os.Stderr.Fd())
 	return IO{
-		Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(), Terminal: term.IsTerminal(fd),
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(), Terminal: term.IsTerminal(fd),
 		Size: func() (int, int) {
 			width, height, err := term.GetSize(fd)
 			if err != nil {

@@ -43,7 +43,7 @@ func (a *app) verifyRelease() *cobra.Command {
 	flags.StringVar(&files.key, "key", "", "file of the public key that is trusted")
 	flags.StringVar(&o.Trust.Identity, "identity", "", "who is trusted, as the certificate names them: a workflow's address, a mail address")
 	flags.StringVar(&o.Trust.Issuer, "issuer", "", "who vouches for --identity, such as https://token.actions.githubusercontent.com")
-	flags.StringVar(&files.root, "root", "", "file of the trusted root (default: that of the public Sigstore)")
+	flags.StringVar(&files.root, "root", "", "file of the trusted root (default: that of slipway.yaml, or of the public Sigstore)")
 	flags.BoolVar(&o.Rebuild, "rebuild", false, "build the commit again and compare")
 	return cmd
 }

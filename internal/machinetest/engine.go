@@ -31,6 +31,9 @@ func needs(t *testing.T) {
 	if err := debian.Available(); err != nil {
 		t.Skip("machines are made of Debian packages: ", err)
 	}
+	if _, _, err := debian.Host(t.Context()); err != nil {
+		t.Skip("machines are made of Debian packages: ", err)
+	}
 }
 
 func options(progress func(string)) (embedded.Options, error) {

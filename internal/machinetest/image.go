@@ -22,7 +22,7 @@ import (
 var entry string
 
 // rootPackages make a minimal Debian a machine that people deploy to. rpm is there to try packages of other distributions.
-var rootPackages = []string{"systemd", "systemd-sysv", "openssh-server", "dbus", "ca-certificates", "curl", "iproute2", "procps", "sudo", "rsync", "rpm"}
+var rootPackages = []string{"systemd", "systemd-sysv", "openssh-server", "dbus", "ca-certificates", "curl", "iproute2", "procps", "sudo", "rsync", "python3", "rpm"}
 
 // image is the root of all machines, as a layout that the engine imports. It is made once and kept in the cache.
 func image(t *testing.T) string {

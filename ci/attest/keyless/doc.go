@@ -6,7 +6,7 @@
 //	signer, err := keyless.New(keyless.Options{
 //		Fulcio: "https://fulcio.sigstore.dev",
 //		Rekor:  "https://rekor.sigstore.dev",
-//		Token:  keyless.GitHubToken(os.Getenv, http.DefaultClient),
+//		Token:  func(ctx context.Context) (string, error) { return token, nil }, // forge.IdentityToken asks a CI system
 //	})
 //	…
 //	trust, err := keyless.NewTrust(

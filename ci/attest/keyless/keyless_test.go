@@ -2,24 +2,19 @@ package keyless
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/testing/data"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-ci/slipway/ci/attest"
+	"github.com/slipway-ci/slipway/ci/attest/keyless/keylesstest"
 )
 
 func TestSignAndVerify(t *testing.T) {
@@ -42,6 +37,35 @@ func TestSignAndVerify(t *testing.T) {
 	}
 }
 
+// One certificate signs all that one run has to say, and says who trusts it.
+func TestOneCertificateForARun(t *testing.T) {
+	w := newWorld(t)
+	o := w.options()
+	o.Root = Root{w}
+	signer, err := New(o)
+	require.NoError(t, err)
+	assert.Zero(t, w.Certified(), "nobody is asked before something is signed")
+	trust, err := signer.Trust(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, w.trust().String(), trust.String())
+	for range 3 {
+		bundle, err := attest.Sign(t.Context(), signer, statement(t))
+		require.NoError(t, err)
+		_, err = attest.Verify(bundle, trust, want)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 1, w.Certified())
+
+	w.Age = 8 * time.Minute // so that little is left of what comes next
+	signer, err = New(o)
+	require.NoError(t, err)
+	for range 2 {
+		_, err = attest.Sign(t.Context(), signer, statement(t))
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 3, w.Certified(), "one that is about to run out is not used again")
+}
+
 func TestSignAndVerifyWithoutALog(t *testing.T) {
 	w := newWorld(t)
 	o := w.options()
@@ -49,7 +73,7 @@ func TestSignAndVerifyWithoutALog(t *testing.T) {
 	bundle := w.sign(o)
 	_, err := attest.Verify(bundle, w.trust(), want)
 	assert.ErrorContains(t, isType[*attest.UntrustedError](t, err), "log", "the root has a log, so an entry is asked for")
-	w.noLog = true
+	w.NoLog = true
 	_, err = attest.Verify(bundle, w.trust(), want)
 	assert.NoError(t, err)
 }
@@ -66,10 +90,10 @@ func TestVerifyRefuses(t *testing.T) {
 	_, err = attest.Verify(bundle, newWorld(t).trust(), want)
 	isType[*attest.UntrustedError](t, err)
 
-	w.transparency = true
+	w.Transparency = true
 	_, err = attest.Verify(bundle, w.trust(), want)
 	assert.ErrorContains(t, isType[*attest.UntrustedError](t, err), "signed certificate timestamp")
-	w.transparency = false
+	w.Transparency = false
 
 	payload, err := statement(t).Bytes()
 	require.NoError(t, err)
@@ -88,7 +112,7 @@ func TestVerifyRefusesOtherIdentities(t *testing.T) {
 		{issuer + "/", identity},
 		{"https://token.example.com", identity},
 	} {
-		w.issuer, w.identity = c.issuer, c.identity
+		w.Issuer, w.Identity = c.issuer, c.identity
 		_, err := attest.Verify(w.sign(w.options()), w.trust(), want)
 		refused := isType[*attest.IdentityError](t, err)
 		assert.Equal(t, attest.IdentityError{TrustedIssuer: issuer, TrustedIdentity: identity, SignedIssuer: c.issuer, SignedIdentity: c.identity}, *refused)
@@ -103,16 +127,16 @@ func TestVerifyRefusesOtherIdentities(t *testing.T) {
 
 func TestVerifyRefusesWhatIsExpired(t *testing.T) {
 	w := newWorld(t)
-	w.age = time.Minute * 30
-	w.intermediate.NotBefore = time.Now().Add(-time.Hour) // for the test's own look at the chain
+	w.Age = time.Minute * 30
+	w.Intermediate.NotBefore = time.Now().Add(-time.Hour) // for the test's own look at the chain
 	_, err := attest.Verify(w.sign(w.options()), w.trust(), want)
 	isType[*attest.ExpiredError](t, err)
-	w.noLog = true
+	w.NoLog = true
 	o := w.options()
 	o.Rekor = ""
 	_, err = attest.Verify(w.sign(o), w.trust(), want)
 	isType[*attest.ExpiredError](t, err)
-	w.age, w.noStamps, w.noLog = 0, true, false
+	w.Age, w.NoStamps, w.NoLog = 0, true, false
 	_, err = attest.Verify(w.sign(o), w.trust(), want)
 	isType[*attest.UntrustedError](t, err)
 }
@@ -141,17 +165,7 @@ func TestVerifyRefusesChangedBytes(t *testing.T) {
 func TestReadRoot(t *testing.T) {
 	w := newWorld(t)
 	bundle := w.sign(w.options())
-	logs := w.RekorLogs()
-	for name, log := range logs {
-		id, err := hex.DecodeString(name) // as real ones have it; the virtual one has text
-		require.NoError(t, err)
-		log.ID = id
-	}
-	written, err := root.NewTrustedRoot(root.TrustedRootMediaType01, w.FulcioCertificateAuthorities(), w.CTLogs(), w.TimestampingAuthorities(), logs)
-	require.NoError(t, err)
-	text, err := json.Marshal(written)
-	require.NoError(t, err)
-	read, err := ReadRoot(text)
+	read, err := ReadRoot(w.RootJSON())
 	require.NoError(t, err)
 	trust, err := NewTrust(issuer, identity, read)
 	require.NoError(t, err)
@@ -202,13 +216,13 @@ func TestNewTrustRefuses(t *testing.T) {
 	}
 	_, err := NewTrust(issuer, identity, Root{})
 	assert.ErrorContains(t, err, "no certificate authority")
-	w.noLog, w.noStamps = true, true
+	w.NoLog, w.NoStamps = true, true
 	_, err = NewTrust(issuer, identity, Root{w})
 	assert.ErrorContains(t, err, "nothing would prove when")
 }
 
 func TestNewRefuses(t *testing.T) {
-	whole := Options{Fulcio: "https://fulcio.example.org", Rekor: "https://rekor.example.org", Token: StaticToken(token)}
+	whole := Options{Fulcio: "https://fulcio.example.org", Rekor: "https://rekor.example.org", Token: StaticToken(keylesstest.Token)}
 	signer, err := New(whole)
 	require.NoError(t, err)
 	assert.Equal(t, "a certificate of https://fulcio.example.org", signer.Identity())
@@ -228,15 +242,15 @@ func TestNewRefuses(t *testing.T) {
 // A service that quotes the token does not get it into an error.
 func TestErrorsHideTheToken(t *testing.T) {
 	w := newWorld(t)
-	w.answer = func(out http.ResponseWriter, in *http.Request) {
+	w.Answer = func(out http.ResponseWriter, in *http.Request) {
 		http.Error(out, in.Header.Get("Authorization"), http.StatusForbidden)
 	}
 	signer, err := New(w.options())
 	require.NoError(t, err)
 	_, err = attest.Sign(t.Context(), signer, statement(t))
 	require.ErrorContains(t, err, "403")
-	assert.ErrorContains(t, err, "sign provenance with a certificate of "+w.server.URL)
-	assert.NotContains(t, err.Error(), token)
+	assert.ErrorContains(t, err, "sign provenance with a certificate of "+w.URL())
+	assert.NotContains(t, err.Error(), keylesstest.Token)
 
 	o := w.options()
 	o.Token = StaticToken("secret")
@@ -245,41 +259,4 @@ func TestErrorsHideTheToken(t *testing.T) {
 	_, err = attest.Sign(t.Context(), signer, statement(t))
 	require.ErrorContains(t, err, "is no OIDC token")
 	assert.NotContains(t, err.Error(), "secret")
-}
-
-func TestGitHubToken(t *testing.T) {
-	status, body := http.StatusOK, `{"value":"`+token+`"}`
-	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
-		assert.Equal(t, "Bearer secret", in.Header.Get("Authorization"))
-		assert.Equal(t, "1", in.URL.Query().Get("api-version"))
-		assert.Equal(t, "sigstore", in.URL.Query().Get("audience"))
-		out.WriteHeader(status)
-		_, _ = io.WriteString(out, body)
-	}))
-	defer server.Close()
-	environment := map[string]string{"ACTIONS_ID_TOKEN_REQUEST_URL": server.URL + "/token?api-version=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret"}
-	ask := GitHubToken(func(name string) string { return environment[name] }, server.Client())
-	got, err := ask(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, token, got)
-
-	refused := func(want string) {
-		t.Helper()
-		_, err := ask(t.Context())
-		require.ErrorContains(t, err, want)
-		assert.NotContains(t, err.Error(), "secret")
-	}
-	body = `{}`
-	refused("its answer has no token")
-	status = http.StatusForbidden
-	refused("it answered 403 Forbidden")
-	environment["ACTIONS_ID_TOKEN_REQUEST_URL"] = "%"
-	refused("is no URL")
-	delete(environment, "ACTIONS_ID_TOKEN_REQUEST_URL")
-	refused("id-token: write")
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	environment["ACTIONS_ID_TOKEN_REQUEST_URL"] = server.URL
-	_, err = ask(canceled)
-	assert.ErrorIs(t, err, context.Canceled)
 }

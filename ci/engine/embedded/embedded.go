@@ -72,6 +72,8 @@ type Endpoint struct {
 	Address string // unix:///…/engine.sock
 	CLI     string // the dagger command of the same version
 	Version string // v0.19.10
+	Content string // directory of the images that the engine brings along: an OCI layout, and go-sdk, the digest of one of them
+	Codegen string // the program that modules in Go are built with; "" when an older program started the engine, which looks for no image
 	Started bool   // this call started it
 	Built   bool   // this call built something
 	Reset   bool   // its cache could not be read and was started anew

@@ -437,6 +437,8 @@ func TestPrune(t *testing.T) {
 	_, err := client.Container().WithFile("/helper", client.Host().File(buildHelper(t))).WithExec([]string{"/helper", "status"}).Sync(t.Context())
 	require.NoError(t, err)
 	client.Close()
+	t.Chdir(t.TempDir()) // where a module lies that cannot be loaded
+	require.NoError(t, os.WriteFile("dagger.json", []byte(`{"name": "broken", "sdk": {"source": "go"}, "engineVersion": "`+embedded.Version+`"}`), 0o644))
 	_, err = embedded.Prune(t.Context(), opts)
 	require.NoError(t, err)
 	require.NoError(t, embedded.Stop(t.Context(), opts))

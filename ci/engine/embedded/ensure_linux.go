@@ -73,7 +73,7 @@ func join(ctx context.Context, opts Options) (Endpoint, error) {
 		}
 		return Endpoint{}, fmt.Errorf("%w: %w", errUseless, err)
 	}
-	return Endpoint{Address: l.address(), CLI: record.CLI, Version: Version}, nil
+	return record.endpoint(l), nil
 }
 
 // start takes the start lock and starts an engine, or joins one that somebody else has started meanwhile. useless is what
@@ -128,7 +128,9 @@ func startLocked(ctx context.Context, opts Options, l layout) (Endpoint, error) 
 	if reset {
 		opts.progress("cache reset: the engine's cache could not be read and was started anew")
 	}
-	return Endpoint{Address: l.address(), CLI: parts.cli, Version: Version, Started: true, Built: parts.built, Reset: reset}, nil
+	endpoint := parts.record.endpoint(l)
+	endpoint.Started, endpoint.Built, endpoint.Reset = true, parts.built, reset
+	return endpoint, nil
 }
 
 // launchOrReset starts the engine. When its databases are damaged, it is started without them, and reset is true.
@@ -219,8 +221,10 @@ func prepare(opts Options, l layout, lower []string) (launch, error) {
 	if err := emptyDir(l.tmp(), 0o1777|os.ModeSticky); err != nil {
 		return launch{}, fmt.Errorf("empty the engine's temporary directory: %w", err)
 	}
-	if err := os.MkdirAll(l.mnt(), 0o700); err != nil {
-		return launch{}, err
+	for _, dir := range []string{l.mnt(), l.content()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return launch{}, err
+		}
 	}
 	if name, found := loopbackProxy(opts.getenv); found {
 		opts.progress(name + " names this machine's loopback, which the engine's network cannot reach: give the proxy another address")
@@ -234,7 +238,7 @@ func prepare(opts Options, l layout, lower []string) (launch, error) {
 		return launch{}, err
 	}
 	return launch{Group: group, ID: strings.ToLower(rand.Text()[:8]), Version: Version, Dir: l.dir(), Layers: l.layers(), Lower: lower, Sockets: l.sockets(),
-		Config: config, Env: engineEnv(opts.getenv), CAs: hostCAs(opts.getenv), Idle: opts.idle(), Insecure: opts.InsecureRootCapabilities}, nil
+		Config: config, Env: engineEnv(opts.getenv), CAs: HostCAs(opts.Getenv), Idle: opts.idle(), Insecure: opts.InsecureRootCapabilities}, nil
 }
 
 // privateDir makes a directory that is ours alone, and refuses one that is not: it may be in /tmp.
@@ -249,17 +253,6 @@ func privateDir(dir string) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.IsDir() || int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("%s is not a directory of this user alone: remove it", dir)
-	}
-	return nil
-}
-
-// hostCAs is the machine's own bundle of roots; without one the engine has Debian's.
-func hostCAs(getenv func(string) string) []byte {
-	for _, path := range []string{getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-		"/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"} {
-		if content, err := os.ReadFile(path); err == nil && len(content) > 0 {
-			return content
-		}
 	}
 	return nil
 }
@@ -320,9 +313,9 @@ func privileged() error {
 
 // parts are what a start needs.
 type parts struct {
-	lower []string
-	cli   string
-	built bool
+	lower  []string
+	record runRecord
+	built  bool
 }
 
 // build makes what is missing of the engine and its root.
@@ -353,6 +346,7 @@ func build(ctx context.Context, opts Options) (parts, error) {
 	if err != nil {
 		return parts{}, err
 	}
-	cli := filepath.Join(opts.layout().layers(), all[4].base(), "dagger")
-	return parts{lower: []string{all[3].base(), all[2].base(), all[1].base(), all[0].base()}, cli: cli, built: built}, writeRun(opts.layout(), runRecord{CLI: cli})
+	layers := opts.layout().layers()
+	record := runRecord{CLI: filepath.Join(layers, all[4].base(), "dagger"), Codegen: filepath.Join(layers, all[3].base(), binDir, "codegen")}
+	return parts{lower: []string{all[3].base(), all[2].base(), all[1].base(), all[0].base()}, record: record, built: built}, writeRun(opts.layout(), record)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 )
@@ -91,4 +92,19 @@ func loopbackProxy(getenv func(string) string) (name string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// HostCAs is the machine's own bundle of roots; nil without one: the engine then has Debian's.
+func HostCAs(getenv func(string) string) []byte {
+	paths := []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"}
+	if getenv != nil {
+		paths = append([]string{getenv("SSL_CERT_FILE")}, paths...)
+	}
+	for _, path := range paths {
+		if content, err := os.ReadFile(path); err == nil && len(content) > 0 {
+			return content
+		}
+	}
+	return nil
 }

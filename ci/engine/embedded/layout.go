@@ -24,6 +24,7 @@ func instanceName(name string) bool { return name == "" || instancePattern.Match
 //	    start.lock       held while somebody starts it
 //	    sock/            engine.sock, control.sock
 //	    state/           our marker and root/, the engine's own directory
+//	    content/         images that the engine brings along, see Endpoint.Content
 //	    tmp/  mnt/       the engine's /tmp, the place where its root is mounted (in its namespace alone)
 //	    engine.log  run.json
 type layout struct {
@@ -50,6 +51,7 @@ func (l layout) log() string            { return filepath.Join(l.dir(), "engine.
 func (l layout) run() string            { return filepath.Join(l.dir(), "run.json") }
 func (l layout) mnt() string            { return filepath.Join(l.dir(), "mnt") }
 func (l layout) tmp() string            { return filepath.Join(l.dir(), "tmp") }
+func (l layout) content() string        { return filepath.Join(l.dir(), "content") }
 func (l layout) stateDir() string       { return filepath.Join(l.dir(), "state") }
 
 // sockets is inside the instance, or in a short directory of its own where a socket's path would be too long for the kernel.

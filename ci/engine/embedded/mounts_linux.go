@@ -43,7 +43,7 @@ func mountAll(mounts ...mount) error {
 }
 
 // enterRoot puts the engine's root together and makes it this namespace's root. What is written there goes to memory and
-// ends with the namespace; only state, /tmp and sockets are directories of the host.
+// ends with the namespace; only state, content, /tmp and sockets are directories of the host.
 func enterRoot(orders namespaceOrders) error {
 	root, err := overlayRoot(orders)
 	if err != nil {
@@ -58,6 +58,7 @@ func enterRoot(orders namespaceOrders) error {
 		mount{source: p.Tmp, target: in("tmp"), flags: unix.MS_BIND | unix.MS_REC},
 		mount{"tmpfs", in("run"), "tmpfs", noDev, "mode=0755,size=10%"},
 		mount{source: p.Sockets, target: in(insideSockets), flags: unix.MS_BIND},
+		mount{source: p.Content, target: in(insideContent), flags: unix.MS_BIND},
 	)
 	if err != nil {
 		return err

@@ -20,16 +20,17 @@ type namespaceOrders struct {
 }
 
 // paths are the host's directories that the engine sees, and the place where its root is put together.
-type paths struct{ Mnt, State, Tmp, Sockets string }
+type paths struct{ Mnt, State, Tmp, Sockets, Content string }
 
 func (l layout) paths() paths {
-	return paths{Mnt: l.mnt(), State: filepath.Join(l.stateDir(), stateRoot), Tmp: l.tmp(), Sockets: l.sockets()}
+	return paths{Mnt: l.mnt(), State: filepath.Join(l.stateDir(), stateRoot), Tmp: l.tmp(), Sockets: l.sockets(), Content: l.content()}
 }
 
 // Paths within the engine's root.
 const (
 	insideState   = "/var/lib/dagger"
 	insideSockets = "/run/slipway"
+	insideContent = "/usr/local/share/dagger/content"
 )
 
 // becomeEngine is PID 1: it makes the engine's world and then executes the engine. It returns only with an error.

@@ -18,11 +18,21 @@ type patch struct{ file, old, new string }
 // When the engine starts, it looks at every cache volume for traces of a crash, and that leaves behind how the volume would
 // be mounted for one container. Two containers that use the volume at the same time then mount it twice, which the kernel
 // refuses ("overlay with incompat feature 'volatile' cannot be mounted"), until the volume is removed.
+//
+// The image in which modules in Go are built is named by the environment, which must be known when the engine starts. Ours is made
+// when somebody first asks for it, so its name is looked up (docs/adr/0024-dagger-module.md).
 var enginePatches = []patch{{
 	file: "internal/buildkit/cache/refs.go",
 	old:  "hasDirtyVolatile(ctx context.Context) (_ bool, rerr error) {\n\tmntable, err := cr.mount(ctx)\n",
 	new:  "hasDirtyVolatile(ctx context.Context) (_ bool, rerr error) {\n\tmntable, err := cr.mount(ctx)\n\tcr.mountCache = nil\n",
+}, {
+	file: "core/sdk/go_sdk.go",
+	old:  "dagql.String(" + environment + "(distconsts.GoSDKManifestDigestEnvName))",
+	new:  "dagql.String(distconsts.GoSDKManifestDigest(" + environment + "(distconsts.GoSDKManifestDigestEnvName)))",
 }}
+
+// environment is what the engine reads variables with. Here it is a text, and no call.
+const environment = "os." + "Getenv"
 
 func (p patch) apply(dir string) error {
 	path := filepath.Join(dir, filepath.FromSlash(p.file))

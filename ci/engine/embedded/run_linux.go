@@ -8,7 +8,13 @@ import (
 
 // runRecord is what later callers must know of the engine that was started last. It is no proof that one runs.
 type runRecord struct {
-	CLI string `json:"cli"`
+	CLI     string `json:"cli"`
+	Codegen string `json:"codegen"`
+}
+
+// endpoint is the engine that was started so.
+func (r runRecord) endpoint(l layout) Endpoint {
+	return Endpoint{Address: l.address(), CLI: r.CLI, Version: Version, Content: l.content(), Codegen: r.Codegen}
 }
 
 func readRun(l layout) (runRecord, error) {

@@ -110,7 +110,7 @@ func pruneRunning(ctx context.Context, l layout, what string) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, prunePatience, fmt.Errorf("the engine did not finish within %s", prunePatience))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, record.CLI, "--silent", "query")
+	cmd := exec.CommandContext(ctx, record.CLI, "--silent", "query", "--no-mod") // a module in the current directory is none of its business
 	cmd.Stdin = strings.NewReader(what)
 	cmd.Env = append(inherited(), "_EXPERIMENTAL_DAGGER_RUNNER_HOST="+l.address(), "DO_NOT_TRACK=1", "DAGGER_NO_NAG=1")
 	var out bytes.Buffer

@@ -10,13 +10,16 @@
 //	inbox untar ARCHIVE.tar.gz DIR
 //	inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]
 //	inbox capacity
+//	inbox keep [-modules] DIR FILE
+//	inbox restore FILE DIR
 //
 // run stores what a command printed and how it ended, and exits 0 even if the
 // command failed: a failure is a result that can be read and cached like any
 // other. inputs lists the files that a build really reads. pack writes archives
 // whose bytes depend on their content only. smoke starts a service, asks its health
 // address until it is well, and stops it. untar unpacks a root filesystem. capacity
-// says how many cores and how much memory there are.
+// says how many cores and how much memory there are. keep writes a cache as a file, and
+// restore brings it back.
 //
 // Each command but untar prints one JSON document to stdout. Inbox itself exits 0, 1 if it
 // could not do its work, and 2 if it was called wrongly.
@@ -37,7 +40,9 @@ const usage = `usage: inbox run [-dir DIR] [-timeout D] [-grace D] [-stdin FILE]
        inbox pack REQUEST.json
        inbox untar ARCHIVE.tar.gz DIR
        inbox smoke -port N [-path PATH] [-start D] [-grace D] -- COMMAND [ARG…]
-       inbox capacity`
+       inbox capacity
+       inbox keep [-modules] DIR FILE
+       inbox restore FILE DIR`
 
 const (
 	exitFailed = 1
@@ -68,6 +73,10 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		return untarCommand(args[1:])
 	case "smoke":
 		return smokeCommand(args[1:], stdout)
+	case "keep":
+		return keepCommand(args[1:], stdout)
+	case "restore":
+		return restoreCommand(args[1:], stdout)
 	case "capacity":
 		return printJSON(stdout, capacity.Read(os.DirFS("/")))
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-ci/slipway/ci/git"
 )
 
 // DefaultMax is how many commits a changelog lists.
@@ -33,7 +35,7 @@ func Read(ctx context.Context, o Options) (Changelog, error) {
 }
 
 func read(ctx context.Context, o Options) (Changelog, error) {
-	g, err := newGit(o.Dir, o.Getenv)
+	g, err := git.New(o.Dir, o.Getenv)
 	if err != nil {
 		return Changelog{}, err
 	}
@@ -55,16 +57,16 @@ func read(ctx context.Context, o Options) (Changelog, error) {
 }
 
 // readCommit finds the version's commit and its date.
-func (c *Changelog) readCommit(ctx context.Context, g git, name string) (string, error) {
+func (c *Changelog) readCommit(ctx context.Context, g git.Git, name string) (string, error) {
 	if name == "" {
 		name = "HEAD"
 	}
-	out, err := g.run(ctx, "rev-parse", "--verify", "--end-of-options", name+"^{commit}")
+	out, err := g.Run(ctx, "rev-parse", "--verify", "--end-of-options", name+"^{commit}")
 	if err != nil {
 		return "", err
 	}
 	commit := strings.TrimSpace(out)
-	out, err = g.run(ctx, "log", "-1", "--no-color", "--format=%ct", commit)
+	out, err = g.Run(ctx, "log", "-1", "--no-color", "--format=%ct", commit)
 	if err != nil {
 		return "", err
 	}
@@ -78,7 +80,7 @@ func (c *Changelog) readCommit(ctx context.Context, g git, name string) (string,
 
 // readEntries lists the commits after one commit up to another. NUL stands
 // between commits: a message cannot hold it.
-func (c *Changelog) readEntries(ctx context.Context, g git, o Options, after, upTo string) error {
+func (c *Changelog) readEntries(ctx context.Context, g git.Git, o Options, after, upTo string) error {
 	most := o.Max
 	if most <= 0 {
 		most = DefaultMax
@@ -87,7 +89,7 @@ func (c *Changelog) readEntries(ctx context.Context, g git, o Options, after, up
 	if after != "" {
 		args = append(args, "^"+after)
 	}
-	out, err := g.run(ctx, append(append(args, "--"), o.Paths...)...)
+	out, err := g.Run(ctx, append(append(args, "--"), o.Paths...)...)
 	if err != nil {
 		return err
 	}
@@ -119,8 +121,8 @@ func split(out string) ([]Commit, error) {
 	return commits, nil
 }
 
-func (c *Changelog) noteShallow(ctx context.Context, g git) error {
-	out, err := g.run(ctx, "rev-parse", "--is-shallow-repository")
+func (c *Changelog) noteShallow(ctx context.Context, g git.Git) error {
+	out, err := g.Run(ctx, "rev-parse", "--is-shallow-repository")
 	if err != nil {
 		return err
 	}

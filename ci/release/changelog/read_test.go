@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-ci/slipway/ci/git"
 )
 
 // repository is a git repository of the test's own.
@@ -169,7 +171,7 @@ func TestReadFails(t *testing.T) {
 	nowhere := r.options("1.0.0")
 	nowhere.Getenv = func(string) string { return "" }
 	_, err = Read(t.Context(), nowhere)
-	require.ErrorIs(t, err, errNoGit)
+	require.ErrorIs(t, err, git.ErrNone)
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(os.ErrDeadlineExceeded)

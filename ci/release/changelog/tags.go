@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/semver"
+
+	"github.com/slipway-ci/slipway/ci/git"
 )
 
 // tagged is a tag that is a version.
@@ -13,8 +15,8 @@ type tagged struct {
 }
 
 // readTags lists the versions that a commit comes after or is.
-func readTags(ctx context.Context, g git, prefix, commit string) ([]tagged, error) {
-	out, err := g.run(ctx, "for-each-ref", "--merged="+commit, "--format=%(refname)%00%(objectname)%00%(*objectname)", "refs/tags")
+func readTags(ctx context.Context, g git.Git, prefix, commit string) ([]tagged, error) {
+	out, err := g.Run(ctx, "for-each-ref", "--merged="+commit, "--format=%(refname)%00%(objectname)%00%(*objectname)", "refs/tags")
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -11,12 +12,18 @@ import (
 	"github.com/slipway-ci/slipway/ci/report"
 )
 
-// JSON writes a run as dist/reports/run.json holds it.
+// JSON writes a run as dist/reports/run.json holds it. A log of GitHub Actions can show it: the mark that makes a command of
+// any line there is written as an escape. It can only be inside of a string.
 func JSON(w io.Writer, run report.Run) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(run); err != nil {
+	err := enc.Encode(run)
+	if err == nil {
+		_, err = w.Write(bytes.ReplaceAll(b.Bytes(), []byte("##["), []byte(`##\u005b`)))
+	}
+	if err != nil {
 		return fmt.Errorf("write run: %w", err)
 	}
 	return nil

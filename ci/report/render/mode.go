@@ -24,6 +24,16 @@ type Options struct {
 	Verbose bool // also commands and what they print
 	Quiet   bool // only failures and the last line
 	ASCII   bool // symbols that every terminal has
+
+	// Fold, where there is one, gets what the plain view shows of a step's commands and their output, without Verbose.
+	Fold Fold
+}
+
+// Fold is a log that shows a title and hides what is below it until somebody asks: those of CI systems. Between Open and
+// Close the view writes lines as always. Both must reach the log in order with them.
+type Fold interface {
+	Open(title string)
+	Close()
 }
 
 // Renderer shows a run. Stop ends it early and may be called more than once; a

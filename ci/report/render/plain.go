@@ -28,6 +28,7 @@ type PlainView struct {
 	columns columns
 	body    bool // the header is over
 	stages  map[string]*plainStage
+	folded  map[int][]line // what a step that runs will hide, by its ID
 	done    bool
 }
 
@@ -44,7 +45,7 @@ var _ Renderer = (*PlainView)(nil)
 // one for a stage that takes its time.
 func NewPlain(w io.Writer, opts Options) *PlainView {
 	t := newTheme(opts)
-	return &PlainView{theme: t, opts: opts, w: w, columns: t.columns(nil), stages: map[string]*plainStage{}}
+	return &PlainView{theme: t, opts: opts, w: w, columns: t.columns(nil), stages: map[string]*plainStage{}, folded: map[int][]line{}}
 }
 
 // Stop ends the reminders of slow stages.
@@ -74,14 +75,54 @@ func (p *PlainView) Observe(e report.Event) {
 	if p.opts.Quiet {
 		return
 	}
-	lines := p.lines(e, &p.columns, p.opts)
-	if len(lines) > 0 && !p.body && ofStage(e) {
-		p.body = true
-		p.text("\n")
+	if p.opts.Fold != nil && p.fold(e) {
+		return
+	}
+	p.write(e, p.lines(e, &p.columns, p.opts))
+}
+
+func (p *PlainView) write(e report.Event, lines []line) {
+	if len(lines) > 0 && ofStage(e) {
+		p.leaveHeader()
 	}
 	for _, l := range lines {
 		p.text(p.string(l, 0) + "\n")
 	}
+}
+
+func (p *PlainView) leaveHeader() {
+	if !p.body {
+		p.body = true
+		p.text("\n")
+	}
+}
+
+// fold keeps what a step's commands are and print, and writes it below the step's own line when the step is done. It reports
+// whether there is nothing else to write.
+func (p *PlainView) fold(e report.Event) bool {
+	all := p.opts
+	all.Verbose = true
+	switch e := e.(type) {
+	case report.CommandStarted:
+		p.folded[e.ID] = append(p.folded[e.ID], p.lines(e, &p.columns, all)...)
+	case report.Output:
+		p.folded[e.ID] = append(p.folded[e.ID], p.lines(e, &p.columns, all)...)
+	case report.StepFinished:
+		hidden := p.folded[e.ID]
+		delete(p.folded, e.ID)
+		if len(hidden) == 0 {
+			return false
+		}
+		shown := p.lines(e, &p.columns, p.opts)
+		p.leaveHeader()
+		p.opts.Fold.Open(p.string(shown[0], 0))
+		p.write(e, hidden)
+		p.opts.Fold.Close()
+		p.write(e, shown[1:])
+	default:
+		return false
+	}
+	return true
 }
 
 // ofStage reports whether an event belongs below the header.

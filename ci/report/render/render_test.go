@@ -68,6 +68,20 @@ func TestPlainGolden(t *testing.T) {
 	}
 }
 
+// fold marks where a log would be folded.
+type fold struct{ out *bytes.Buffer }
+
+func (f fold) Open(title string) { fmt.Fprintf(f.out, ">>> %s\n", title) }
+func (f fold) Close()            { fmt.Fprintln(f.out, "<<<") }
+
+func TestPlainFolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		script{fail: true}.play(render.NewPlain(&out, render.Options{Fold: fold{&out}}))
+		golden(t, "plain-fold", out.String())
+	})
+}
+
 func TestLiveGolden(t *testing.T) {
 	for name, sc := range map[string]script{"ok": {}, "fail": {fail: true}, "cached": {cached: true}} {
 		for _, size := range [][2]int{{80, 24}, {40, 15}} {
@@ -354,6 +368,18 @@ func TestJSON(t *testing.T) {
 	var back report.Run
 	require.NoError(t, json.Unmarshal(out.Bytes(), &back))
 	assert.Equal(t, report.Schema, back.Schema)
+}
+
+// GitHub Actions takes "##[" anywhere in a line for a command.
+func TestJSONHoldsNoCommandForALog(t *testing.T) {
+	run := report.Run{Warnings: []string{"##[error]no", "\n::error::no", "###[group]"}}
+	var out bytes.Buffer
+	require.NoError(t, render.JSON(&out, run))
+	assert.NotContains(t, out.String(), "##[")
+	assert.NotRegexp(t, `(?m)^\s*::`, out.String())
+	var back report.Run
+	require.NoError(t, json.Unmarshal(out.Bytes(), &back))
+	assert.Equal(t, run.Warnings, back.Warnings)
 }
 
 func TestJUnit(t *testing.T) {

@@ -34,6 +34,9 @@ func (t theme) ending(run report.Run, opts Options, stages bool) string {
 		if published := publishedLines(run); len(published) > 0 {
 			lines = append(append(lines, nil), published...)
 		}
+		if rollouts := t.rolloutLines(run); len(rollouts) > 0 {
+			lines = append(append(lines, nil), rollouts...)
+		}
 		for _, l := range lines {
 			b.WriteString(t.string(l, 0) + "\n")
 		}

@@ -3,6 +3,8 @@ package rollouttest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,33 +30,39 @@ const (
 // Faults are all of them.
 func Faults() []Fault { return []Fault{Before, Late, Hang, HangLate, CrashBefore, CrashLate} }
 
-// Driver is a rollout.Driver to a fleet. Its calls are counted from 0, without
-// Renew and Probe: how many there are of those depends on time.
+// Driver is a rollout.Driver to a fleet. Each call has a name, such as
+// "shift web1 2" for the second one of that kind. Renew and Probe have none: how
+// many there are of those depends on time.
 type Driver struct {
 	fleet  *Fleet
 	mu     sync.Mutex
-	calls  int
-	faults map[int]Fault
+	calls  map[string]int // by kind
+	names  []string
+	faults map[string]Fault
 	dead   bool
 	lost   map[string]bool
-	hook   func(call int)
+	hook   func(call string)
 }
 
-var _ rollout.Driver = (*Driver)(nil)
+var (
+	_ rollout.Driver = (*Driver)(nil)
+	_ rollout.Hooker = (*Driver)(nil)
+	_ rollout.Asker  = (*Driver)(nil)
+)
 
 // Inject makes a call fail.
-func (d *Driver) Inject(call int, fault Fault) {
+func (d *Driver) Inject(call string, fault Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.faults == nil {
-		d.faults = map[int]Fault{}
+		d.faults = map[string]Fault{}
 	}
 	d.faults[call] = fault
 }
 
-// Hook is run before each call that is counted, for a test that wants something
+// OnCall is run before each call that has a name, for a test that wants something
 // to happen just then.
-func (d *Driver) Hook(hook func(call int)) { d.hook = hook }
+func (d *Driver) OnCall(hook func(call string)) { d.hook = hook }
 
 // Cut is the network that fails: from now on each call is an error without effect.
 func (d *Driver) Cut() {
@@ -78,11 +86,11 @@ func (d *Driver) loses(target string) bool {
 
 func (d *Driver) reaches(target string) bool { return !d.Dead() && !d.loses(target) }
 
-// Calls is how many calls were counted.
-func (d *Driver) Calls() int {
+// Calls are the names of the calls so far.
+func (d *Driver) Calls() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.calls
+	return slices.Clone(d.names)
 }
 
 // Dead says whether the deployer crashed, or is cut off.
@@ -94,7 +102,7 @@ func (d *Driver) Dead() bool {
 
 // Observe is the verb.
 func (d *Driver) Observe(ctx context.Context, targets []string) (observed rollout.Observed, err error) {
-	err = d.through(ctx, func() (err error) { observed, err = d.fleet.observe(ctx, targets); return err })
+	err = d.through(ctx, "observe", func() (err error) { observed, err = d.fleet.observe(ctx, targets); return err })
 	for i, target := range observed.Targets {
 		if d.loses(target.Name) {
 			observed.Targets[i] = rollout.Target{Name: target.Name, Unseen: ErrInjected.Error()}
@@ -125,7 +133,7 @@ func (d *Driver) Prune(ctx context.Context, fence uint64, step rollout.Step) err
 
 // Acquire takes a lease.
 func (d *Driver) Acquire(ctx context.Context, target, owner string, ttl time.Duration) (lease rollout.Lease, err error) {
-	err = d.through(ctx, func() (err error) { lease, err = d.fleet.acquire(target, owner, ttl); return err })
+	err = d.through(ctx, "acquire "+target, func() (err error) { lease, err = d.fleet.acquire(target, owner, ttl); return err })
 	return lease, err
 }
 
@@ -139,7 +147,7 @@ func (d *Driver) Renew(_ context.Context, target string, fence uint64, ttl time.
 
 // Return gives a lease back.
 func (d *Driver) Return(ctx context.Context, target string, fence uint64) error {
-	return d.through(ctx, func() error {
+	return d.through(ctx, "return "+target, func() error {
 		err := d.reach(target, func() error { return d.fleet.keep(target, fence, 0) })
 		if errors.Is(err, rollout.ErrFenced) {
 			return nil
@@ -160,9 +168,26 @@ func (d *Driver) Probe(ctx context.Context, place rollout.Place) (rollout.Sample
 	return d.fleet.probe(place)
 }
 
+// Hook runs a hook.
+func (d *Driver) Hook(ctx context.Context, fence uint64, step rollout.Step) error {
+	return d.through(ctx, fmt.Sprintf("hook %s %s", step.Hook.When, step.Target), func() error {
+		return d.reach(step.Target, func() error { return d.fleet.hook(fence, step) })
+	})
+}
+
+// Ask sends requests of ours.
+func (d *Driver) Ask(_ context.Context, place rollout.Place, _ string, times int) (rollout.Answers, error) {
+	if !d.reaches(place.Target) {
+		return rollout.Answers{}, ErrInjected
+	}
+	return d.fleet.ask(place, times)
+}
+
 func (d *Driver) write(ctx context.Context, verb rollout.Verb, fence uint64, step rollout.Step) error {
-	step.Verb = verb
-	return d.through(ctx, func() error { return d.reach(step.Target, func() error { return d.fleet.change(fence, step) }) })
+	if step.Verb != rollout.Restart { // a kind of start
+		step.Verb = verb
+	}
+	return d.through(ctx, string(step.Verb)+" "+step.Target, func() error { return d.reach(step.Target, func() error { return d.fleet.change(fence, step) }) })
 }
 
 func (d *Driver) reach(target string, effect func() error) error {
@@ -173,8 +198,8 @@ func (d *Driver) reach(target string, effect func() error) error {
 }
 
 // through is a call, with its fault.
-func (d *Driver) through(ctx context.Context, effect func() error) error {
-	fault, dead := d.next()
+func (d *Driver) through(ctx context.Context, kind string, effect func() error) error {
+	fault, dead := d.next(kind)
 	if dead || fault == Before {
 		return ErrInjected
 	}
@@ -196,11 +221,15 @@ func (d *Driver) through(ctx context.Context, effect func() error) error {
 	return err
 }
 
-// next counts a call. The one that a crash comes after still has its effect.
-func (d *Driver) next() (Fault, bool) {
+// next names a call. The one that a crash comes after still has its effect.
+func (d *Driver) next(kind string) (Fault, bool) {
 	d.mu.Lock()
-	call := d.calls
-	d.calls++
+	if d.calls == nil {
+		d.calls = map[string]int{}
+	}
+	d.calls[kind]++
+	call := fmt.Sprintf("%s %d", kind, d.calls[kind])
+	d.names = append(d.names, call)
 	fault, dead := d.faults[call], d.dead
 	d.dead = dead || fault == CrashBefore || fault == CrashLate
 	d.mu.Unlock()

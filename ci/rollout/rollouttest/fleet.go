@@ -20,6 +20,7 @@ type Manner struct {
 	P99          time.Duration
 	Quiet        bool // nobody asks it anything
 	Mute         bool // a probe of it hangs
+	Hooks        bool // its hooks fail
 }
 
 // Write is a change that a target took.
@@ -44,6 +45,7 @@ type target struct {
 	rollout.Target
 	fence uint64
 	held  bool
+	alone bool // restarted in place
 }
 
 // New makes targets on which a release serves, in blue. With an empty release nothing runs.
@@ -125,8 +127,9 @@ func (f *Fleet) change(fence uint64, step rollout.Step) error {
 	if err := f.apply(t, step); err != nil {
 		return err
 	}
+	t.alone = t.alone || step.Verb == rollout.Restart
 	f.writes = append(f.writes, Write{Owner: t.Lease.Owner, Fence: fence, Step: step})
-	if served && !well(t.Target) {
+	if served && !well(t.Target) && !t.alone {
 		f.broken = append(f.broken, step.String())
 	}
 	return nil
@@ -170,6 +173,37 @@ func well(t rollout.Target) bool {
 		total += slot.Weight
 	}
 	return total == 100
+}
+
+// hook is a hook that runs, and is written down as a write.
+func (f *Fleet) hook(fence uint64, step rollout.Step) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.targets[step.Target]
+	t.expire()
+	if !t.held || t.fence != fence {
+		return fmt.Errorf("hook %s with fence %d: %w", step.Target, fence, rollout.ErrFenced)
+	}
+	f.writes = append(f.writes, Write{Owner: t.Lease.Owner, Fence: fence, Step: step})
+	if f.manners[step.Release].Hooks {
+		return &rollout.HookError{When: step.Hook.When, Target: step.Target, ExitCode: 7, Output: []string{"no such column"}}
+	}
+	return nil
+}
+
+func (f *Fleet) ask(place rollout.Place, times int) (rollout.Answers, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	slot, ok := f.look(place.Target).Slot(place.Slot)
+	if !ok || slot.Release != place.Release {
+		return rollout.Answers{}, fmt.Errorf("nothing of %s runs in %s %s", place.Release, place.Target, place.Slot)
+	}
+	manner := f.manners[slot.Release]
+	answers := rollout.Answers{Errors: int(manner.Errors * float64(times))}
+	for range times {
+		answers.Took = append(answers.Took, rollout.Duration(manner.P99))
+	}
+	return answers, nil
 }
 
 func (f *Fleet) mute(release string) bool {

@@ -3,6 +3,7 @@ package rollouttest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,10 +21,20 @@ var (
 )
 
 func spec(strategy rollout.Strategy) rollout.Spec {
-	return rollout.Spec{Environment: "prod", Release: after, Targets: names, Strategy: strategy, Batch: 2}
+	return rollout.Spec{Environment: "prod", Release: after, Targets: names, Strategy: strategy, Batch: 2, Hooks: rollout.Hooks{
+		Before: []string{"migrate"}, After: []string{"announce"}, OnFailure: []string{"complain"}}}
 }
 
-func strategies() []rollout.Strategy {
+// brisk looks less often: thousands of runs are tried.
+func brisk(spec rollout.Spec) rollout.Spec {
+	spec.Gates.Every = rollout.Duration(10 * time.Second)
+	return spec
+}
+
+func strategies() []rollout.Strategy { return append(switching(), rollout.InPlace) }
+
+// switching are the strategies with two instances.
+func switching() []rollout.Strategy {
 	return []rollout.Strategy{rollout.Rolling, rollout.BlueGreen, rollout.Canary}
 }
 
@@ -78,7 +89,7 @@ func TestPlan_EachPrefixServesAndCanBeUndone(t *testing.T) {
 		first := fleet().State()
 		steps, err := rollout.Plan(spec, first)
 		require.NoError(t, err)
-		now, served := first, map[string]bool{}
+		now, served, committed := first, map[string]bool{}, false
 		for i, step := range steps {
 			now = rollout.After(now, step)
 			for _, target := range now.Targets {
@@ -86,7 +97,7 @@ func TestPlan_EachPrefixServesAndCanBeUndone(t *testing.T) {
 				require.True(t, !served[target.Name] || well(target), "after %s: %+v", step, target)
 			}
 			back, err := rollout.Undo(steps[:i+1], now)
-			if step.Verb == rollout.Prune || step.Verb == rollout.Stop {
+			if committed = committed || step.Verb == rollout.Prune; committed {
 				require.ErrorIs(t, err, rollout.ErrCommitted)
 				continue
 			}
@@ -113,8 +124,12 @@ func TestRun_BadReleaseGoesBack(t *testing.T) {
 		"slow":          {P99: time.Second},
 		"no traffic":    {Quiet: true},
 		"probe hangs":   {Mute: true},
+		"hook fails":    {Hooks: true},
 	} {
 		for _, strategy := range strategies() {
+			if manner.unnoticed(strategy) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/%s", name, strategy), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					f := New(before.Digest(), names...)
@@ -122,8 +137,7 @@ func TestRun_BadReleaseGoesBack(t *testing.T) {
 					first := f.State()
 					result := run(t.Context(), f.Driver(), spec(strategy))
 					assert.Equal(t, 4, result.Outcome.ExitCode(), result.Cause)
-					require.NotNil(t, result.Verdict)
-					assert.NotEqual(t, rollout.Pass, result.Verdict.Decision)
+					evidence(t, manner, result)
 					assert.Equal(t, first, f.State())
 					assert.Empty(t, f.Broken())
 				})
@@ -132,13 +146,171 @@ func TestRun_BadReleaseGoesBack(t *testing.T) {
 	}
 }
 
+// unnoticed: where nothing counts requests, none of them can fail.
+func (m Manner) unnoticed(strategy rollout.Strategy) bool {
+	return m.Quiet && strategy == rollout.InPlace
+}
+
+func evidence(t *testing.T, manner Manner, result rollout.Result) {
+	t.Helper()
+	if manner.Hooks {
+		var failed *rollout.HookError
+		require.ErrorAs(t, result.Cause, &failed)
+		assert.Equal(t, rollout.BeforeSwitch, failed.When)
+		return
+	}
+	require.NotNil(t, result.Verdict)
+	assert.NotEqual(t, rollout.Pass, result.Verdict.Decision)
+}
+
+// A release that fails, and on the way back something else does: at each call of
+// the way back too, the hook for failures among them.
+func TestRun_EveryFaultOnTheWayBackIsLeftSafe(t *testing.T) {
+	injected := 0
+	for _, strategy := range strategies() {
+		synctest.Test(t, func(t *testing.T) {
+			bad := func() *Fleet {
+				f := New(before.Digest(), names...)
+				f.Set(after.Digest(), Manner{Errors: 1})
+				return f
+			}
+			calls := bad().Driver()
+			require.Equal(t, rollout.RolledBack, run(t.Context(), calls, brisk(spec(strategy))).Outcome)
+			require.Contains(t, calls.Calls(), "hook on failure a 1")
+			for _, call := range calls.Calls() {
+				for _, fault := range Faults() {
+					injected++
+					f := bad()
+					first := f.State()
+					driver := f.Driver()
+					driver.Inject(call, fault)
+					result := run(t.Context(), driver, brisk(spec(strategy)))
+					require.NotEqual(t, rollout.Done, result.Outcome, "%s at %s", fault, call)
+					time.Sleep(rollout.DefaultTTL)
+					require.Equal(t, traffic(first), traffic(f.State()), "%s at %s", fault, call)
+					require.Empty(t, f.Broken())
+					again := run(t.Context(), f.Driver(), brisk(spec(strategy)))
+					require.Equal(t, rollout.RolledBack, again.Outcome, "%s at %s: %v", fault, call, again.Cause)
+				}
+			}
+		})
+	}
+	t.Logf("%d faults", injected)
+}
+
+func TestRun_HooksRunOnceAndInOrder(t *testing.T) {
+	for _, strategy := range strategies() {
+		synctest.Test(t, func(t *testing.T) {
+			f := New(before.Digest(), names...)
+			require.Equal(t, rollout.Done, run(t.Context(), f.Driver(), spec(strategy)).Outcome)
+			var ran []string
+			started, committed := false, 0
+			for _, write := range f.Writes() {
+				switch write.Step.Verb {
+				case rollout.RunHook:
+					ran = append(ran, write.Step.Hook.Command[0])
+					assert.Equal(t, after.Digest(), write.Step.Release)
+					assert.True(t, write.Step.Hook.When == rollout.AfterCommit || !started, "before anything is started")
+					assert.True(t, write.Step.Hook.When != rollout.AfterCommit || committed == len(names), "after the last commit")
+				case rollout.Prune:
+					committed++
+				default:
+					started = true
+				}
+			}
+			assert.Equal(t, []string{"migrate", "announce"}, ran)
+		})
+	}
+}
+
+func TestRun_AHookAfterTheCommitChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(before.Digest(), names...)
+		driver := f.Driver()
+		driver.Inject("hook after a 1", Before)
+		result := run(t.Context(), driver, spec(rollout.BlueGreen))
+		assert.Equal(t, 0, result.Outcome.ExitCode())
+		require.ErrorIs(t, result.Cause, ErrInjected)
+		requireLive(t, f)
+	})
+}
+
+// Only what the configuration says lets a release pass without requests of others.
+func TestRun_NoTraffic(t *testing.T) {
+	quiet, broken := Manner{Quiet: true}, Manner{Quiet: true, Errors: 1}
+	for name, c := range map[string]struct {
+		gates   rollout.Gates
+		manner  Manner
+		outcome rollout.Outcome
+	}{
+		"nothing said":             {rollout.Gates{}, quiet, rollout.RolledBack},
+		"pass on health":           {rollout.Gates{NoTraffic: rollout.PassOnHealth}, quiet, rollout.Done},
+		"unhealthy all the same":   {rollout.Gates{NoTraffic: rollout.PassOnHealth}, Manner{NeverHealthy: true}, rollout.RolledBack},
+		"requests of ours":         {rollout.Gates{Synthetic: rollout.Synthetic{Path: "/hello", Rate: 2}}, quiet, rollout.Done},
+		"requests of ours fail":    {rollout.Gates{Synthetic: rollout.Synthetic{Path: "/hello", Rate: 2}}, broken, rollout.RolledBack},
+		"one in a hundred seconds": {rollout.Gates{Synthetic: rollout.Synthetic{Path: "/hello", Rate: 0.01}, Requests: 10}, quiet, rollout.RolledBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := New(before.Digest(), names...)
+				f.Set(after.Digest(), c.manner)
+				wanted := spec(rollout.BlueGreen)
+				wanted.Gates = c.gates
+				assert.Equal(t, c.outcome, run(t.Context(), f.Driver(), wanted).Outcome)
+			})
+		})
+	}
+}
+
+func TestRun_RefusesWhatTheDriverCannot(t *testing.T) {
+	type plain struct{ rollout.Driver }
+	f := New(before.Digest(), names...)
+	result := run(t.Context(), plain{f.Driver()}, spec(rollout.Rolling))
+	assert.Equal(t, rollout.Refused, result.Outcome)
+	assert.ErrorContains(t, result.Cause, "hooks")
+	wanted := spec(rollout.Rolling)
+	wanted.Hooks, wanted.Gates.Synthetic.Path = rollout.Hooks{}, "/"
+	assert.ErrorContains(t, run(t.Context(), plain{f.Driver()}, wanted).Cause, "synthetic")
+}
+
+func TestRun_IsAllowedUnderTheLeases(t *testing.T) {
+	f := New(before.Digest(), names...)
+	result := rollout.Runner{Driver: f.Driver(), Owner: "me", Allow: func(_ context.Context, now rollout.Observed) error {
+		for _, target := range now.Targets {
+			assert.Equal(t, "me", target.Lease.Owner)
+		}
+		return ErrInjected
+	}}.Run(t.Context(), spec(rollout.Rolling))
+	assert.Equal(t, rollout.Refused, result.Outcome)
+	require.ErrorIs(t, result.Cause, ErrInjected)
+	assert.Empty(t, f.Writes())
+}
+
+// Another environment, unit or configuration alone is another release.
+func TestRun_EachPartOfAReleaseCounts(t *testing.T) {
+	for _, part := range []rollout.Release{
+		{Artifact: "one", Configuration: "x"}, {Artifact: "one", Environment: "x"}, {Artifact: "one", Unit: "x"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := New(before.Digest(), names...)
+			wanted := spec(rollout.Rolling)
+			wanted.Release = part
+			require.Equal(t, rollout.Done, run(t.Context(), f.Driver(), wanted).Outcome)
+			for _, target := range f.State().Targets {
+				assert.True(t, target.Live(part.Digest()))
+			}
+		})
+	}
+}
+
 func TestRun_EveryFaultAtEveryCallConverges(t *testing.T) {
 	injected, counted := 0, 0
 	eachStart(t, func(t *testing.T, spec rollout.Spec, fleet func() *Fleet) {
+		spec = brisk(spec)
 		synctest.Test(t, func(t *testing.T) {
 			calls := fleet().Driver()
 			require.Equal(t, rollout.Done, run(t.Context(), calls, spec).Outcome)
-			for call := range calls.Calls() {
+			for _, call := range calls.Calls() {
 				for _, fault := range Faults() {
 					// All of them take some seconds. A short run tries each seventh.
 					if counted++; testing.Short() && counted%7 != 0 {
@@ -150,7 +322,7 @@ func TestRun_EveryFaultAtEveryCallConverges(t *testing.T) {
 					driver := f.Driver()
 					driver.Inject(call, fault)
 					result := run(t.Context(), driver, spec)
-					truthful(t, f, driver, result, fmt.Sprintf("%s at call %d", fault, call))
+					truthful(t, f, driver, result, fmt.Sprintf("%s at %s", fault, call))
 					converges(t, f, first, spec)
 				}
 			}
@@ -192,26 +364,26 @@ func TestRun_InterruptAtEveryCallIsLeftSafe(t *testing.T) {
 	for _, strategy := range strategies() {
 		synctest.Test(t, func(t *testing.T) {
 			calls := New(before.Digest(), names...).Driver()
-			require.Equal(t, rollout.Done, run(t.Context(), calls, spec(strategy)).Outcome)
-			for call := range calls.Calls() {
+			require.Equal(t, rollout.Done, run(t.Context(), calls, brisk(spec(strategy))).Outcome)
+			for _, call := range calls.Calls() {
 				f := New(before.Digest(), names...)
 				first := f.State()
 				ctx, cancel := context.WithCancel(t.Context())
 				driver := f.Driver()
-				driver.Hook(func(at int) {
+				driver.OnCall(func(at string) {
 					if at == call {
 						cancel()
 					}
 				})
-				result := run(ctx, driver, spec(strategy))
+				result := run(ctx, driver, brisk(spec(strategy)))
 				cancel()
 				if result.Outcome == rollout.Interrupted {
-					require.Equal(t, traffic(first), traffic(f.State()), "call %d", call)
+					require.Equal(t, traffic(first), traffic(f.State()), "%s", call)
 				} else {
-					require.Equal(t, rollout.Done, result.Outcome, "call %d: %v", call, result.Cause)
+					require.Equal(t, rollout.Done, result.Outcome, "%s: %v", call, result.Cause)
 				}
 				require.Empty(t, f.Broken())
-				converges(t, f, first, spec(strategy))
+				converges(t, f, first, brisk(spec(strategy)))
 			}
 		})
 	}
@@ -289,19 +461,18 @@ func TestRun_OldReleaseBreaksWhileWatching(t *testing.T) {
 	})
 }
 
-// Of three targets, calls 10 to 12 commit, and 13 to 15 stop the old instances.
 func TestRun_AfterTheCommitItGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := New(before.Digest(), names...)
 		driver := f.Driver()
-		driver.Inject(10, Before)
+		driver.Inject("prune a 1", Before)
 		result := run(t.Context(), driver, spec(rollout.BlueGreen))
 		require.NoError(t, result.Cause, "a commit is asked for once more")
 		requireLive(t, f)
 
 		f = New(before.Digest(), names...)
 		driver = f.Driver()
-		driver.Inject(13, Before)
+		driver.Inject("stop a 1", Before)
 		result = run(t.Context(), driver, spec(rollout.BlueGreen))
 		assert.Equal(t, rollout.Done, result.Outcome)
 		require.ErrorIs(t, result.Cause, ErrInjected)
@@ -325,21 +496,27 @@ func TestRun_SecondDeployerIsToldWhoIsAtIt(t *testing.T) {
 }
 
 // A deployer that sleeps past its lease finds another one at work, at whatever
-// call it falls asleep, and writes nothing more.
+// call it falls asleep, and writes nothing more. While it is still at taking
+// leases, it may have taken one that the other one wants: the next run does it.
 func TestRun_SleeperIsFenced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := New(before.Digest(), names...).Driver()
 		require.Equal(t, rollout.Done, run(t.Context(), calls, spec(rollout.Rolling)).Outcome)
-		for call := range calls.Calls() {
+		for _, call := range calls.Calls() {
 			f := New(before.Digest(), names...)
+			var other rollout.Result
 			sleeper := f.Driver()
-			sleeper.Hook(func(at int) {
+			sleeper.OnCall(func(at string) {
 				if at == call {
 					f.Expire()
-					assert.Equal(t, rollout.Done, run(t.Context(), f.Driver(), spec(rollout.Rolling)).Outcome, "call %d", call)
+					other = run(t.Context(), f.Driver(), spec(rollout.Rolling))
 				}
 			})
 			run(t.Context(), sleeper, spec(rollout.Rolling))
+			if strings.HasPrefix(call, "acquire ") && other.Outcome == rollout.Refused {
+				other = run(t.Context(), f.Driver(), spec(rollout.Rolling))
+			}
+			assert.Equal(t, rollout.Done, other.Outcome, "%s: %v", call, other.Cause)
 			requireLive(t, f)
 			requireOneAfterTheOther(t, f.Writes())
 			require.Empty(t, f.Broken())

@@ -60,6 +60,9 @@ func (t *target) expire() {
 
 func (t *target) release() {
 	t.held, t.Lease = false, rollout.Lease{}
+	if t.alone && t.Committed != "" && (len(t.Slots) == 0 || t.Slots[0].Release != t.Committed) {
+		t.Slots = []rollout.Slot{{Name: rollout.Blue, Release: t.Committed, Health: rollout.Healthy, Weight: 100}}
+	}
 	for _, slot := range t.Slots {
 		if slot.Release == t.Committed && slot.Health == rollout.Healthy {
 			for i := range t.Slots {

@@ -2,6 +2,7 @@ package rollouttest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -52,6 +53,10 @@ func TestPlan_FromEveryStateLeadsToTheRelease(t *testing.T) {
 	states := everyState()
 	assert.Greater(t, len(states), 1000)
 	for _, strategy := range strategies() {
+		if strategy == rollout.InPlace {
+			states = slices.DeleteFunc(states, inTwoPlaces)
+			assert.Greater(t, len(states), 30)
+		}
 		wanted := rollout.Spec{Environment: "prod", Release: after, Targets: []string{"a"}, Strategy: strategy}
 		for _, state := range states {
 			first := rollout.Observed{Targets: []rollout.Target{state}}
@@ -60,6 +65,11 @@ func TestPlan_FromEveryStateLeadsToTheRelease(t *testing.T) {
 			leads(t, first, steps)
 		}
 	}
+}
+
+// inTwoPlaces says whether a strategy with one instance cannot have left a state.
+func inTwoPlaces(t rollout.Target) bool {
+	return len(t.Slots) > 0 && (len(t.Slots) > 1 || t.Slots[0].Name != rollout.Blue || t.Slots[0].Weight != 100)
 }
 
 // leads follows a plan: traffic that went well goes well at each step, and before
@@ -71,8 +81,15 @@ func leads(t *testing.T, first rollout.Observed, steps []rollout.Step) {
 		served := well(now.Targets[0])
 		now = rollout.After(now, step)
 		require.True(t, !served || well(now.Targets[0]), "%+v\n%sat %s", first, rollout.Text(steps), step)
-		if step.Settles {
+		switch {
+		case step.Settles:
 			settled = now
+		case step.Verb == rollout.Restart && step.Was == "":
+			settled = rollout.After(settled, rollout.Step{Verb: rollout.Stop, Place: step.Place})
+		case step.Verb == rollout.Restart:
+			back := step
+			back.Release = step.Was
+			settled = rollout.After(settled, back)
 		}
 		committed = committed || step.Verb == rollout.Prune
 		if !committed {

@@ -15,7 +15,7 @@ import (
 func TestFaultsNamesTests(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(repository, "docs", "faults.md"))
 	require.NoError(t, err)
-	listed := regexp.MustCompile("`([a-z/0-9]+)`: ((?:Test[A-Za-z0-9]+(?:, )?)+)").FindAllStringSubmatch(string(page), -1)
+	listed := regexp.MustCompile("`([a-z/0-9]+)`: ((?:Test[A-Za-z0-9_]+(?:, )?)+)").FindAllStringSubmatch(string(page), -1)
 	require.Greater(t, len(listed), 20)
 	sources := map[string]string{}
 	for _, match := range listed {

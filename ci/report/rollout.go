@@ -2,6 +2,9 @@ package report
 
 import "slices"
 
+// RolloutStage is the stage whose steps are those of a rollout.
+const RolloutStage = "rollout"
+
 // Rollout is what became of a rollout, and what runs on each target now.
 type Rollout struct {
 	Environment string          `json:"environment"`

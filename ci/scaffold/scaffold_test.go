@@ -220,7 +220,7 @@ func TestMakefile(t *testing.T) {
 	assert.Contains(t, out, "go install github.com/slipway-ci/slipway/cmd/slipway@v1.4.0")
 
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "slipway"), []byte("#!/bin/sh\necho \"ran $*\"\n[ \"$1\" != smoke ]\n"), 0o755))
-	for target, want := range map[string]string{"ship": "ran ship", "test": "ran verify", "publish": "ran publish"} {
+	for target, want := range map[string]string{"ship": "ran ship", "test": "ran verify", "publish": "ran publish", "deploy-prod": "ran deploy prod", "rollback-prod": "ran rollback prod"} {
 		out, err = run(target, "ARGS=-v -q")
 		require.NoError(t, err, out)
 		assert.Equal(t, want+" -v -q\n", out)

@@ -130,7 +130,7 @@ func (r *roller) wire(stage *report.StageRecorder) wiring {
 
 // deploy rolls out what is in hand.
 func (r *roller) deploy(ctx context.Context) int {
-	stage := r.report.Stage(rolloutStage)
+	stage := r.report.Stage(report.RolloutStage)
 	d, err := r.deliver(ctx, stage)
 	if err != nil {
 		return r.fail(ctx, stage, err)

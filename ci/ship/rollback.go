@@ -39,7 +39,7 @@ func Rollback(ctx context.Context, o RollbackOptions, observer report.Observer) 
 }
 
 func (o RollbackOptions) carryOut(ctx context.Context, e project.Environment, recorder *report.Recorder) int {
-	stage := recorder.Stage(rolloutStage)
+	stage := recorder.Stage(report.RolloutStage)
 	r := &roller{DeployOptions: DeployOptions{Options: o.Options, Environment: o.Environment}, environment: e, report: recorder}
 	f, err := r.wire(stage).open(ctx, e, nil)
 	if err != nil {

@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	rolloutStage = "rollout"
 	// ExitRolledBack: the rollout failed, and everything is back as it was. ExitStuck: a person is needed.
 	ExitRolledBack = 4
 	ExitStuck      = 5

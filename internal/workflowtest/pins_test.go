@@ -123,3 +123,31 @@ func TestWorkflowsAskForNoMoreThanTheyNeed(t *testing.T) {
 		}
 	}
 }
+
+// Dependabot looks at every module of this repository.
+func TestDependabotKnowsTheModules(t *testing.T) {
+	var config struct {
+		Updates []struct {
+			Ecosystem   string   `yaml:"package-ecosystem"`
+			Directories []string `yaml:"directories"`
+		} `yaml:"updates"`
+	}
+	data, err := os.ReadFile(filepath.Join(root(t), ".github", "dependabot.yml"))
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(data, &config))
+	tracked := exec.Command("git", "ls-files", "go.mod", "*/go.mod")
+	tracked.Dir = root(t)
+	output, err := tracked.Output()
+	require.NoError(t, err)
+	var modules []string
+	for file := range strings.FieldsSeq(string(output)) {
+		if dir := "/" + strings.TrimSuffix(strings.TrimSuffix(file, "go.mod"), "/"); !strings.Contains(dir, "testdata") {
+			modules = append(modules, dir)
+		}
+	}
+	var known []string
+	for _, update := range config.Updates {
+		known = append(known, update.Directories...)
+	}
+	assert.ElementsMatch(t, modules, known)
+}

@@ -19,7 +19,7 @@ const (
 )
 
 // Markdown writes the end of a run as a page in GitHub's Markdown: the stages with the moment each began, failures, tests,
-// artifacts with their digests, what was published. Whatever it tells of the project stands there as text: no message of a test
+// artifacts with their digests, what was published, what was rolled out and how it went on. Whatever it tells of the project stands there as text: no message of a test
 // can make a link, an image or a tag of it.
 func Markdown(w io.Writer, run report.Run) error {
 	m := page{symbols: unicodeSymbols()}
@@ -29,6 +29,7 @@ func Markdown(w io.Writer, run report.Run) error {
 	m.tested(run.Tested)
 	m.artifacts(run.Artifacts)
 	m.published(run)
+	m.rollouts(run)
 	m.warnings(run)
 	m.inferred(run)
 	_, err := io.WriteString(w, m.text())
@@ -202,6 +203,37 @@ func (m *page) published(run report.Run) {
 	}
 	for _, r := range run.Releases {
 		m.printf("\nreleased %s with %s: %s\n", code(r.Tag), count(len(r.Files), "file", "files"), code(r.URL))
+	}
+}
+
+// rollouts say what serves on each target now, and what happened when.
+func (m *page) rollouts(run report.Run) {
+	for _, r := range run.Rollouts {
+		m.printf("\n### Rollout\n\n%s\n", prose(fmt.Sprintf("%s of %s %s to %s, %s: %s", r.Action, r.Service, r.Version, r.Environment, r.Strategy, cmp.Or(r.Outcome, "not begun"))))
+		m.printf("\n| target | serves | committed |\n|---|---|---|\n")
+		for _, t := range r.Targets {
+			mark := report.OK
+			if !t.Wanted {
+				mark = report.Warned
+			}
+			m.printf("| %s %s | %s | %s |\n", m.status[mark], prose(t.Name), prose(serving(t)), prose(cmp.Or(t.Committed, "nothing")))
+		}
+	}
+	if len(run.Rollouts) > 0 {
+		m.timeline(run)
+	}
+}
+
+// timeline is each step of the rollouts, in the order in which they began.
+func (m *page) timeline(run report.Run) {
+	m.printf("\n| began | took | step | |\n|--:|--:|---|---|\n")
+	for _, s := range run.Stages {
+		if s.Name != report.RolloutStage {
+			continue
+		}
+		for _, step := range s.Steps {
+			m.printf("| %s | %s | %s %s | %s |\n", began(run, step.Started), duration(step.Duration.Std()), m.status[step.Status], prose(step.Title()), m.step(step))
+		}
 	}
 }
 

@@ -34,6 +34,11 @@ func TestMarkdownGolden(t *testing.T) {
 						Tags: []string{"1.2.3", "1.2"}, Signed: "the key 12ab",
 					}}
 					run.Releases = []report.Release{{Tag: "v1.2.3", URL: "https://github.com/team/greeter/releases/tag/v1.2.3", Files: []string{"a", "b"}}}
+					run.Rollouts = []report.Rollout{rolledOut()}
+					run.Stages = append(run.Stages, report.Stage{Name: report.RolloutStage, Status: report.OK, Started: run.Started.Add(time.Minute), Steps: []report.Step{
+						{Name: "start web1 green", Status: report.OK, Started: run.Started.Add(time.Minute), Duration: report.Duration(2 * time.Second)},
+						{Name: "gate web1 green", Status: report.OK, Summary: "healthy 3 times", Started: run.Started.Add(62 * time.Second), Duration: report.Duration(3 * time.Second)},
+					}})
 				}
 				var out bytes.Buffer
 				require.NoError(t, render.Markdown(&out, run))
@@ -60,6 +65,17 @@ func TestMarkdownIsNeverTooLargeToBeShown(t *testing.T) {
 	assert.Contains(t, out.String(), "the rest is in reports/run.json")
 }
 
+// rolledOut is a rollout to two targets, one of which cannot be seen any more.
+func rolledOut() report.Rollout {
+	return report.Rollout{
+		Environment: "prod", Service: "greeter-prod", Action: "deploy", Strategy: "canary", Version: "1.2.3", Outcome: "done", Changed: true,
+		Targets: []report.RolloutTarget{
+			{Name: "web1", Wanted: true, Committed: "1.2.3 (12ab)", Running: []report.RolloutInstance{{Slot: "green", Version: "1.2.3 (12ab)", Health: "healthy", Weight: 100}}},
+			{Name: "web2", Unseen: "connection refused"},
+		},
+	}
+}
+
 // ours are the tags that the page itself has.
 var ours = []string{"<br>", "<details>", "<summary>", "</summary>", "</details>"}
 
@@ -73,10 +89,13 @@ func hostile(s string) report.Run {
 		Failures: []report.Failure{{Stage: s, Step: s, Title: s, Command: []string{s}, Tail: []string{s}, Cause: s, Next: s, Reproduce: s, Findings: []report.Finding{finding}}},
 		Stages: []report.Stage{{Name: s, Status: report.Warned, Summary: s, Started: started, Steps: []report.Step{
 			{Name: s, App: s, Status: report.Warned, Summary: s, Started: started, Findings: []report.Finding{finding}},
-		}}},
+		}}, {Name: report.RolloutStage, Status: report.OK, Steps: []report.Step{{Name: s, Status: report.OK, Summary: s, Started: started}}}},
 		Artifacts: []report.Artifact{{Name: s, Path: s, Kind: s, Target: s, Digest: s, Size: 1}},
 		Published: []report.Published{{Repository: s, Digest: s, Tags: []string{s}, Signed: s}},
 		Releases:  []report.Release{{Tag: s, URL: s}},
+		Rollouts: []report.Rollout{{Environment: s, Service: s, Action: s, Strategy: s, Version: s, Outcome: s, Targets: []report.RolloutTarget{
+			{Name: s, Committed: s, Running: []report.RolloutInstance{{Version: s, Health: s, Weight: 10}}}, {Name: s, Unseen: s},
+		}}},
 	}
 }
 

@@ -1,6 +1,7 @@
 package ship_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"io"
 	"log"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -29,6 +31,9 @@ type store struct {
 	mu      sync.Mutex
 	uploads int // blobs and manifests
 	fault   func(http.ResponseWriter, *http.Request) bool
+
+	keep     bool // all that comes
+	received [][]byte
 }
 
 func newStore(t *testing.T) *store {
@@ -50,10 +55,24 @@ func newStore(t *testing.T) *store {
 		if fault != nil && fault(w, r) {
 			return
 		}
+		if s.keep {
+			s.receive(r)
+		}
 		backend.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// receive keeps what a request brings.
+func (s *store) receive(r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if r.Body = io.NopCloser(bytes.NewReader(body)); err != nil {
+		r.Body = io.NopCloser(iotest.ErrReader(err))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.received = append(s.received, body)
 }
 
 func (s *store) host() string { return strings.TrimPrefix(s.URL, "http://") }
@@ -130,9 +149,15 @@ func TestPublish(t *testing.T) {
 	assert.NotZero(t, s.count())
 	assert.NotZero(t, published.Sent)
 
-	began := time.Now()
-	again := m.ships(ship.Publish, logins)
-	t.Logf("published again, nothing changed: %s", time.Since(began).Round(time.Millisecond))
+	var again report.Run
+	shortest := time.Hour
+	for try := 0; try < 10 && shortest > 3*time.Second; try++ { // other tests run beside it, and the race detector
+		began := time.Now()
+		again = m.ships(ship.Publish, logins)
+		shortest = min(shortest, time.Since(began))
+	}
+	t.Logf("published again, nothing changed: %s", shortest.Round(time.Millisecond))
+	assert.Less(t, shortest, 3*time.Second)
 	assert.Zero(t, s.count(), "nothing is sent")
 	assert.Equal(t, report.Cached, steps(again, "publish")["hello"])
 	assert.Equal(t, published.Digest, again.Published[0].Digest)

@@ -22,40 +22,42 @@ import (
 // commitTime is when everything in these tests was committed (module.git).
 var commitTime = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
-// dates looks for times that are later than the commit: in the headers of what is packed, and as the text of a day in all bytes, packed
-// and unpacked. Whatever tells seconds would differ between two runs, and is found by comparing them.
-type dates struct {
-	days  []string
+// search looks for texts in all bytes, packed and unpacked, and for times later than one in the headers of what is packed.
+type search struct {
+	texts []string
+	later time.Time // none, when it is zero
 	found []string
 }
 
-func newDates(from, to time.Time) *dates {
-	d := &dates{}
+// newDates looks for times that are later than the commit, and for the days of a time in any form. Whatever tells seconds would
+// differ between two runs, and is found by comparing them.
+func newDates(from, to time.Time) *search {
+	d := &search{later: commitTime}
 	for day := from.UTC().Truncate(24 * time.Hour); !day.After(to); day = day.Add(24 * time.Hour) {
 		for _, form := range []string{"2006-01-02", "20060102", "2006/01/02", "01/02/2006", "02.01.2006", "2 Jan 2006", "02 Jan 2006", "Jan 2 2006", "Jan 2, 2006", "Jan _2 2006", "02/Jan/2006", "Mon Jan _2", "Mon, 02 Jan", "January 2, 2006"} {
-			d.days = append(d.days, day.Format(form))
+			d.texts = append(d.texts, day.Format(form))
 		}
 	}
 	return d
 }
 
-func (d *dates) add(where, what string) { d.found = append(d.found, where+": "+what) }
+func (d *search) add(where, what string) { d.found = append(d.found, where+": "+what) }
 
 // noTime is what a library for gzip that we use writes for "no time": the zero time.Time in the 32 bits of the format.
 var noTime = time.Unix(int64(uint32(time.Time{}.Unix()&0xffffffff)), 0)
 
 // header is a time that something packed is said to have.
-func (d *dates) header(where string, at time.Time) {
-	if at.After(commitTime) && !at.Equal(noTime) {
+func (d *search) header(where string, at time.Time) {
+	if !d.later.IsZero() && at.After(d.later) && !at.Equal(noTime) {
 		d.add(where, "has the time "+at.UTC().Format(time.RFC3339))
 	}
 }
 
 // look looks at one piece of data and at what is packed in it.
-func (d *dates) look(where string, data []byte) {
-	for _, day := range d.days {
-		if bytes.Contains(data, []byte(day)) {
-			d.add(where, "says "+day)
+func (d *search) look(where string, data []byte) {
+	for _, text := range d.texts {
+		if bytes.Contains(data, []byte(text)) {
+			d.add(where, "says "+text)
 		}
 	}
 	switch {
@@ -76,7 +78,7 @@ func (d *dates) look(where string, data []byte) {
 	}
 }
 
-func (d *dates) gzip(where string, data []byte) {
+func (d *search) gzip(where string, data []byte) {
 	z, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return // it only looks like one
@@ -89,7 +91,7 @@ func (d *dates) gzip(where string, data []byte) {
 	d.look(where+"(unpacked)", unpacked)
 }
 
-func (d *dates) zip(where string, data []byte) {
+func (d *search) zip(where string, data []byte) {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		d.add(where, err.Error())
@@ -109,7 +111,7 @@ func (d *dates) zip(where string, data []byte) {
 	}
 }
 
-func (d *dates) tar(where string, data []byte) {
+func (d *search) tar(where string, data []byte) {
 	archive := tar.NewReader(bytes.NewReader(data))
 	for {
 		entry, err := archive.Next()
@@ -133,7 +135,7 @@ func (d *dates) tar(where string, data []byte) {
 }
 
 // ar is the format of a deb: headers of 60 bytes, with name, time … size.
-func (d *dates) ar(where string, data []byte) {
+func (d *search) ar(where string, data []byte) {
 	for len(data) >= 60 {
 		name := where + "!" + strings.TrimSpace(string(data[:16]))
 		seconds, err := strconv.ParseInt(strings.TrimSpace(string(data[16:28])), 10, 64)
@@ -149,7 +151,7 @@ func (d *dates) ar(where string, data []byte) {
 }
 
 // cpio is what an rpm holds: headers of 110 bytes of hexadecimal numbers, the sixth of which is the time.
-func (d *dates) cpio(where string, data []byte) {
+func (d *search) cpio(where string, data []byte) {
 	number := func(at int) int64 {
 		n, _ := strconv.ParseInt(string(data[6+8*at:14+8*at]), 16, 64) // what is no number has no time
 		return n
@@ -162,15 +164,15 @@ func (d *dates) cpio(where string, data []byte) {
 	}
 }
 
-// lookBelow looks at every file of a directory, but those that tell about a run.
-func (d *dates) lookBelow(t *testing.T, dir string) (files int) {
+// lookBelow looks at every file of a directory, but those below one that is named.
+func (d *search) lookBelow(t *testing.T, dir, without string) (files int) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		name, err := filepath.Rel(dir, path)
-		if err != nil || strings.HasPrefix(filepath.ToSlash(name), "reports/") {
+		if err != nil || without != "" && strings.HasPrefix(filepath.ToSlash(name), without) {
 			return err
 		}
 		data, err := os.ReadFile(path)

@@ -218,6 +218,9 @@ func TestPublishAgainAfterAFault(t *testing.T) {
 	_, status := s.get(t, "1.2.3")
 	assert.Equal(t, http.StatusNotFound, status)
 	assertNoPassword(t, m.dist())
+	written := m.read("reports", "ledger.jsonl")
+	assert.Contains(t, written, `"kind":"blob"`, "what has arrived is written down")
+	assert.NotContains(t, written, `"kind":"manifest"`)
 
 	s.fails(nil)
 	s.count()
@@ -225,6 +228,12 @@ func TestPublishAgainAfterAFault(t *testing.T) {
 	digest, _ := s.get(t, "1.2.3")
 	assert.Equal(t, imageDigest(whole), digest)
 	assert.Equal(t, 3+6+4, s.count(), "manifests, those of what is said about them, tags: the blobs had arrived")
+	written = strings.TrimPrefix(m.read("reports", "ledger.jsonl"), written)
+	assert.NotContains(t, written, `"kind":"blob"`, "once")
+	for _, kind := range []string{"manifest", "referrer", "tag"} {
+		assert.Contains(t, written, `"kind":"`+kind+`"`)
+	}
+	assert.Contains(t, written, `"target":"`+s.host()+`/team/hello:1.2.3","digest":"`+digest+`"`)
 }
 
 func imageDigest(run report.Run) string {

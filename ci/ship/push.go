@@ -46,7 +46,7 @@ func (r *run) pushImages(ctx context.Context, book *ledger.Ledger) error {
 	var pushed []string
 	for _, image := range r.outbound.images {
 		step := stage.Step(image.app.Name)
-		done, err := r.pushOne(ctx, step, witness, image, pushed)
+		done, err := r.pushOne(ctx, step, witness, image, pushed, book)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			step.Cancel()
@@ -58,9 +58,6 @@ func (r *run) pushImages(ctx context.Context, book *ledger.Ledger) error {
 		pushed = append(pushed, image.app.Image.Repository)
 		r.report.Published(done.published)
 		step.Done(done.result())
-		if err := recordImage(book, done.published); err != nil {
-			return err
-		}
 	}
 	stage.Done(plural(len(pushed), "image"))
 	return nil
@@ -73,8 +70,9 @@ type pushed struct {
 	changed   bool
 }
 
-// pushOne pushes one image. Layers that another image of this run has brought are taken from there.
-func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, witness testimony, image outboundImage, before []string) (pushed, error) {
+// pushOne pushes one image, and writes down what the registry has of it as soon as that is certain. Layers that another image of
+// this run has brought are taken from there.
+func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, witness testimony, image outboundImage, before []string, book *ledger.Ledger) (pushed, error) {
 	name := image.app.Name
 	layout := filepath.Join(r.dist.dir, imagesDir, name)
 	root, err := oci.ReadLayout(layout)
@@ -88,8 +86,12 @@ func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, witness te
 	if digest != r.images[name] {
 		return pushed{}, fmt.Errorf("%s is %s, and %s was tested: another run has changed the output directory", layout, digest, r.images[name])
 	}
+	var unwritten error
 	client, err := registry.New(registry.Options{
 		Credentials: r.outbound.logins, Hosts: r.outbound.hosts,
+		OnFact: func(f registry.Fact) {
+			unwritten = errors.Join(unwritten, record(book, ledgerKinds[f.Kind], f.Reference, f.Digest.String()))
+		},
 		OnProgress: func(p registry.Progress) { step.Progress(progressText(p)) },
 		OnRetry:    func(t registry.Retry) { r.report.Note(retryText(t)) },
 	})
@@ -105,7 +107,7 @@ func (r *run) pushOne(ctx context.Context, step *report.StepRecorder, witness te
 	result, err := client.Push(ctx, registry.Request{
 		Repository: image.app.Image.Repository, Root: root, Artifacts: artifacts, Tags: registryTags(image.tags), MountFrom: before, Force: r.options.Force,
 	})
-	if err != nil {
+	if err = errors.Join(err, unwritten); err != nil {
 		return pushed{}, err
 	}
 	done := outcomeOf(name, result)

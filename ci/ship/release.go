@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-ci/slipway/ci/oci/registry"
 	"github.com/slipway-ci/slipway/ci/pipelines/artifact"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/release/changelog"
@@ -115,7 +116,13 @@ func (r *run) release(ctx context.Context, book *ledger.Ledger) error {
 		step.Cancel()
 		return err
 	}
-	result, err := forge.Upload(ctx, r.outbound.hub, release, forge.Options{Observe: func(e forge.Event) { r.tellUpload(step, e) }})
+	var unwritten error
+	result, err := forge.Upload(ctx, r.outbound.hub, release, forge.Options{
+		Observe: func(e forge.Event) { r.tellUpload(step, e) },
+		OnFile: func(f forge.File) {
+			unwritten = errors.Join(unwritten, record(book, ledger.Asset, g.Repository+"/"+release.Tag+"/"+f.Name, f.Digest))
+		},
+	})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		step.Cancel()
@@ -127,7 +134,7 @@ func (r *run) release(ctx context.Context, book *ledger.Ledger) error {
 	r.report.Release(report.Release{Tag: release.Tag, URL: result.URL, Files: names(release.Files), Sent: result.Sent})
 	step.Done(uploaded(result))
 	stage.Done("")
-	return recordRelease(book, g.Repository, release)
+	return errors.Join(unwritten, record(book, ledger.Release, g.Repository+"/"+release.Tag, digestOf([]byte(release.Commit))))
 }
 
 func (r *run) forgeRelease() (forge.Release, error) {
@@ -170,24 +177,9 @@ func names(files []forge.File) []string {
 	return list
 }
 
-func recordRelease(book *ledger.Ledger, repository string, release forge.Release) error {
-	var problems []error
-	for _, f := range release.Files {
-		problems = append(problems, record(book, ledger.Asset, repository+"/"+release.Tag+"/"+f.Name, f.Digest))
-	}
-	return errors.Join(append(problems, record(book, ledger.Release, repository+"/"+release.Tag, digestOf([]byte(release.Commit))))...)
-}
-
-// recordImage writes down what was pushed.
-func recordImage(book *ledger.Ledger, p report.Published) error {
-	problems := []error{record(book, ledger.Manifest, p.Reference(), p.Digest)}
-	for _, a := range p.Attached {
-		problems = append(problems, record(book, ledger.Referrer, p.Repository+"@"+a.Digest, a.Digest))
-	}
-	for _, tag := range p.Tags {
-		problems = append(problems, record(book, ledger.Tag, p.Repository+":"+tag, p.Digest))
-	}
-	return errors.Join(problems...)
+// ledgerKinds is what a registry's facts are called in the ledger.
+var ledgerKinds = map[registry.FactKind]ledger.Kind{
+	registry.BlobFact: ledger.Blob, registry.ManifestFact: ledger.Manifest, registry.ArtifactFact: ledger.Referrer, registry.TagFact: ledger.Tag,
 }
 
 // record adds what is not written down yet.

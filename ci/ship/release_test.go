@@ -58,6 +58,7 @@ func TestRelease(t *testing.T) {
 	half := m.fails(ship.Publish, token)
 	assert.Equal(t, "the release on GitHub is not complete", half.Failures[0].Title)
 	assert.Nil(t, hub.Release("v1.3.0"), "nobody sees it")
+	assert.Equal(t, 3, strings.Count(m.read("reports", "ledger.jsonl"), `"kind":"asset"`), "what has arrived is written down")
 	hub.Fault = nil
 
 	whole := m.ships(ship.Publish, token)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/slipway-ci/slipway/ci/oci/credentials"
 )
 
@@ -52,9 +54,11 @@ type Options struct {
 	Settle time.Duration
 
 	// OnProgress hears of the bytes, OnRetry of every try that failed for the
-	// moment. They are called from several goroutines, one at a time.
+	// moment, OnFact of everything that a push has made sure of, as soon as it
+	// has. They are called from several goroutines, one at a time.
 	OnProgress func(Progress)
 	OnRetry    func(Retry)
+	OnFact     func(Fact)
 
 	// Transport makes the connections. It is copied. Left out: one like that
 	// of net/http, with the proxies of the environment, which notices dead
@@ -97,6 +101,25 @@ type Retry struct {
 	Try   int    // its number, from 1
 	Cause string
 	Wait  time.Duration // until the next one
+}
+
+// FactKind is what a fact is about.
+type FactKind string
+
+// The kinds.
+const (
+	BlobFact     FactKind = "blob"
+	ManifestFact FactKind = "manifest"
+	ArtifactFact FactKind = "artifact" // what is about an image
+	TagFact      FactKind = "tag"
+)
+
+// Fact is something that a registry has, whether this push brought it or it
+// was there. It stays true when the push fails later.
+type Fact struct {
+	Kind      FactKind
+	Reference string // registry.example.org/team/app@sha256:… or …:tag
+	Digest    v1.Hash
 }
 
 func (o Options) settled() Options {

@@ -167,6 +167,7 @@ func (p *pushing) pushBlobs(ctx context.Context) error {
 			counted, err := p.pushBlob(ctx, b)
 			if err == nil {
 				counts <- counted
+				p.sure(BlobFact, b.Digest.String(), b.Digest)
 			}
 			return err
 		})
@@ -186,7 +187,13 @@ func (p *pushing) pushDocuments(ctx context.Context) error {
 		group.SetLimit(p.client.options.Jobs)
 		for _, d := range p.documents {
 			if d.level == level {
-				group.Go(func() error { _, err := p.pushDocument(ctx, d); return err })
+				group.Go(func() error {
+					_, err := p.pushDocument(ctx, d)
+					if err == nil {
+						p.sure(ManifestFact, d.Digest.String(), d.Digest)
+					}
+					return err
+				})
 			}
 		}
 		if err := group.Wait(); err != nil {
@@ -298,6 +305,7 @@ func (p *pushing) setTags(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.sure(TagFact, tag.Name, p.root().Digest)
 		p.result.Tags = append(p.result.Tags, set)
 	}
 	return nil
@@ -338,6 +346,15 @@ func (p *pushing) mayMove(tag Tag, there v1.Hash) error {
 		return nil
 	}
 	return &TagExistsError{p.request.Repository, tag.Name, there, p.root().Digest}
+}
+
+// sure tells of something that the registry has.
+func (p *pushing) sure(kind FactKind, reference string, digest v1.Hash) {
+	p.client.telling.Lock()
+	defer p.client.telling.Unlock()
+	if p.client.options.OnFact != nil {
+		p.client.options.OnFact(Fact{kind, p.reference(reference), digest})
+	}
 }
 
 func uploadQuery(digest v1.Hash, from name.Repository) url.Values {

@@ -28,7 +28,8 @@ func TestPush(t *testing.T) {
 		image := twoImages(t, 1, 3000)
 		root := descriptorOf(t, image)
 		var last Progress
-		client := w.client(Options{OnProgress: func(p Progress) { last = p }})
+		facts := map[FactKind]int{}
+		client := w.client(Options{OnProgress: func(p Progress) { last = p }, OnFact: func(f Fact) { facts[f.Kind]++ }})
 		request := Request{
 			Repository: repository, Root: image, Artifacts: []Artifact{sbomOf(root, "one"), sbomOf(root, "two")},
 			Tags: []Tag{{"1.2.3", true}, {"1.2", false}, {"latest", false}},
@@ -46,13 +47,17 @@ func TestPush(t *testing.T) {
 		assert.Equal(t, last, result.Bytes)
 		assert.Zero(t, last.Skipped+last.Wasted)
 
+		sure := map[FactKind]int{BlobFact: 9, ManifestFact: 3, ArtifactFact: 2, TagFact: 3}
+		assert.Equal(t, sure, facts)
 		inOrder(t, w.seen(), func(request string) bool { return strings.HasPrefix(request, "P") })
 
+		clear(facts)
 		w.forget()
 		again, err := client.Push(t.Context(), request)
 		require.NoError(t, err)
 		assert.Zero(t, w.count("POST")+w.count("PUT")+w.count("PATCH"), "nothing has changed: %v", w.seen())
 		assert.Equal(t, Blobs{Skipped: 9}, again.Blobs)
+		assert.Equal(t, sure, facts, "what was there is as certain")
 		assert.Equal(t, again.Bytes.Total, again.Bytes.Skipped)
 		assert.Equal(t, []TagResult{{Name: "1.2.3", Before: root.Digest}, {Name: "1.2", Before: root.Digest}, {Name: "latest", Before: root.Digest}}, again.Tags)
 		assert.Equal(t, result.Artifacts, again.Artifacts)

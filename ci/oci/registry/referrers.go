@@ -28,6 +28,7 @@ func (p *pushing) pushArtifacts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.sure(ArtifactFact, d.Digest.String(), d.Digest)
 		subject := p.request.Artifacts[i].Subject.Digest
 		if header.Get("OCI-Subject") == subject.String() {
 			continue // the registry says that it lists it

@@ -26,6 +26,7 @@ type Options struct {
 	MaxBackoff    time.Duration
 	MaxRetryAfter time.Duration // longer waits that the forge asks for are cut to this
 	Observe       func(Event)   // is told what happens; nil: nobody
+	OnFile        func(File)    // is told of each file that the release has, as soon as it has it; nil: nobody
 }
 
 func (o Options) withDefaults() Options {
@@ -39,6 +40,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Observe == nil {
 		o.Observe = func(Event) {}
+	}
+	if o.OnFile == nil {
+		o.OnFile = func(File) {}
 	}
 	return o
 }
@@ -140,6 +144,7 @@ func (u *upload) bring(ctx context.Context, file File) error {
 	switch choice {
 	case skip:
 		u.result.There = append(u.result.There, file.Name)
+		u.options.OnFile(file)
 		return nil
 	case refuse:
 		return &ConflictError{Tag: u.release.Tag, File: file.Name, Want: file.Digest, Have: cmp.Or(have.Digest, fmt.Sprintf("%d bytes", have.Size))}
@@ -172,6 +177,7 @@ func (u *upload) send(ctx context.Context, file File) error {
 	}
 	u.assets, u.unsure = append(u.assets, asset), false
 	u.result.Sent = append(u.result.Sent, file.Name)
+	u.options.OnFile(file)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/slipway-ci/slipway/ci/attest"
+	"github.com/slipway-ci/slipway/ci/engine"
 	"github.com/slipway-ci/slipway/ci/engine/embedded"
 	"github.com/slipway-ci/slipway/ci/git"
 	"github.com/slipway-ci/slipway/ci/oci"
@@ -66,13 +67,28 @@ func (v *releaseVerifier) clone(ctx context.Context, uri, commit, to string) err
 	return g.Reaching(v.Environ).Clone(ctx, uri, commit, to)
 }
 
-// buildAgain assembles the images on an engine of its own, which has the same programs as the user's and none of its state.
+// freshEngine is an engine of our own, which knows nothing, where this machine can run one and the user names no other.
+func (v *releaseVerifier) freshEngine(ctx context.Context, cache string) string {
+	if v.Engine != "" && v.Engine != engine.WantAuto {
+		return v.Engine
+	}
+	for _, need := range embedded.Needs(ctx, EmbeddedOptions(cache, v.Getenv, func(string) {})) {
+		if !need.Found {
+			return v.Engine
+		}
+	}
+	return engine.WantEmbedded
+}
+
+// buildAgain assembles the images on an engine of its own, which has the same programs as the user's and none of its state. Where
+// there can be no such engine, the user's runs everything anew.
 func (v *releaseVerifier) buildAgain(ctx context.Context, source, cache string, step *report.StepRecorder) (report.Run, error) {
 	if err := FreshCache(ctx, v.Cache, cache); err != nil {
 		return report.Run{}, err
 	}
 	options := v.Options
 	options.Source, options.Config, options.Dist, options.Cache, options.NoCache = source, "", "", cache, true
+	options.Engine = v.freshEngine(ctx, cache)
 	defer func() {
 		_ = embedded.Stop(context.WithoutCancel(ctx), EmbeddedOptions(cache, options.Getenv, func(string) {}))
 	}()
@@ -88,6 +104,14 @@ func (v *releaseVerifier) buildAgain(ctx context.Context, source, cache string, 
 	return run, err
 }
 
+// stateOf says of an engine that is not our own that it may know something of earlier runs.
+func stateOf(e report.Engine) string {
+	if e.Kind == string(engine.Embedded) {
+		return ""
+	}
+	return " (on an engine that was there before: " + e.Kind + ")"
+}
+
 // compare holds the image that was built again against the published one.
 func (v *releaseVerifier) compare(step *report.StepRecorder, run report.Run, source, app string) error {
 	for _, made := range run.Artifacts {
@@ -95,7 +119,7 @@ func (v *releaseVerifier) compare(step *report.StepRecorder, run report.Run, sou
 			continue
 		}
 		if made.Digest == v.root.Digest.String() {
-			step.Done(report.Result{Summary: "bit for bit the same: " + made.Digest})
+			step.Done(report.Result{Summary: "bit for bit the same: " + made.Digest + stateOf(run.Engine)})
 			return nil
 		}
 		again, err := oci.ReadLayout(filepath.Join(source, "dist", filepath.FromSlash(made.Path)))

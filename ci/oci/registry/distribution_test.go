@@ -100,18 +100,25 @@ func TestDistributionBehindFaults(t *testing.T) {
 	proxy.ErrorLog = discard()
 	dice := &dice{rand: rand.New(rand.NewSource(1)), count: map[string]int{}}
 	var received atomic.Int64
+	over, end := context.WithCancel(t.Context())
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = &counting{r.Body, &received}
 		if dice.roll(100) >= 30 {
 			proxy.ServeHTTP(w, r)
 			return
 		}
-		switch dice.roll(4) {
+		switch dice.roll(5) {
 		case 0:
 			status(http.StatusTooManyRequests)(w, r)
 		case 1:
 			status(http.StatusInternalServerError)(w, r)
 		case 2:
+			select { // nothing comes any more
+			case <-r.Context().Done():
+			case <-over.Done():
+			}
+			panic(http.ErrAbortHandler)
+		case 3:
 			r.Body = http.MaxBytesReader(nil, r.Body, r.ContentLength/2) // half of it gets there
 			proxy.ServeHTTP(httptest.NewRecorder(), r)
 			reset(t, w)
@@ -123,8 +130,9 @@ func TestDistributionBehindFaults(t *testing.T) {
 	server.Config.ErrorLog = discard()
 	server.StartTLS()
 	defer server.Close()
+	defer end()
 	client, err := New(Options{
-		Transport: server.Client().Transport.(*http.Transport), Random: dice.float, Settle: 2 * time.Second,
+		Transport: server.Client().Transport.(*http.Transport), Random: dice.float, Settle: 100 * time.Millisecond, Idle: 900 * time.Millisecond,
 		Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
 	require.NoError(t, err)
@@ -133,7 +141,7 @@ func TestDistributionBehindFaults(t *testing.T) {
 	require.NoError(t, err)
 	defer plain.Close()
 	var wanted int64
-	for n := range int64(10) {
+	for n := range int64(50) {
 		image := twoImages(t, 100*n, 1<<18)
 		root := descriptorOf(t, image)
 		result, err := client.Push(t.Context(), Request{Repository: strings.TrimPrefix(server.URL, "https://") + "/team/app", Root: image, Artifacts: []Artifact{sbomOf(root, "one")}, Tags: []Tag{{"latest", false}}})

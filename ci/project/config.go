@@ -22,7 +22,7 @@ type hookConfig struct {
 }
 
 type publishConfig struct {
-	Registries map[string]registryConfig `yaml:"registries" keys:"host" doc:"Registries, as host or host:port, that are not reached over TLS with certificates that the system trusts."`
+	Registries map[string]registryConfig `yaml:"registries" keys:"host" doc:"Registries, as host or host:port, that are not reached over TLS with certificates that the system trusts, or that let jobs of a CI system in."`
 	GitHub     *gitHubConfig             `yaml:"github" doc:"Where archives and packages of a release are uploaded. Left out: nowhere."`
 	Sign       signConfig                `yaml:"sign" doc:"What signs images and what is said about them. Left out: nothing is signed."`
 }
@@ -30,6 +30,13 @@ type publishConfig struct {
 type registryConfig struct {
 	HTTP bool   `yaml:"http" doc:"Talk without TLS: everyone in between can read and change what is pushed."`
 	CA   string `yaml:"ca" rule:"place" doc:"File of certificates, as PEM, of further authorities."`
+
+	OIDC *registryIdentityConfig `yaml:"oidc" doc:"The registry takes the identity that GitHub Actions or GitLab gives a job, as a password. Used where there is no login."`
+}
+
+type registryIdentityConfig struct {
+	Username string `yaml:"username" rule:"noNUL" need:"yes" doc:"The user that goes with it, as the registry names it."`
+	Audience string `yaml:"audience" rule:"noNUL" doc:"Whom the identity is for. Left out: the registry's host."`
 }
 
 type gitHubConfig struct {

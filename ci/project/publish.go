@@ -40,6 +40,14 @@ const (
 type Registry struct {
 	HTTP bool   // without TLS
 	CA   string // absolute file of further authorities, "" for none
+
+	Identity *RegistryIdentity // nil: it wants logins
+}
+
+// RegistryIdentity says that a registry takes what a CI system says of a job in the place of a password.
+type RegistryIdentity struct {
+	Username string
+	Audience string // never ""
 }
 
 // GitHub is where a release with its files is made.
@@ -109,6 +117,12 @@ func (l *loader) file(field, written, what string) string {
 
 func (l *loader) registry(field, host string, c registryConfig) Registry {
 	r := Registry{HTTP: c.HTTP}
+	if c.OIDC != nil {
+		r.Identity = &RegistryIdentity{Username: c.OIDC.Username, Audience: cmp.Or(c.OIDC.Audience, host)}
+		if l.doc.has(field+".oidc.username") && c.OIDC.Username == "" {
+			l.doc.blame(field+".oidc.username", "is empty", "name the user as the registry does")
+		}
+	}
 	if !ruleOf("host").allows(host) {
 		l.doc.blame(field, fmt.Sprintf("%q is no registry", host), "write host or host:port, such as registry.example.org:5000")
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
 
+	ciforge "github.com/slipway-ci/slipway/ci/forge"
 	"github.com/slipway-ci/slipway/ci/oci/credentials"
 	"github.com/slipway-ci/slipway/ci/oci/registry"
 	"github.com/slipway-ci/slipway/ci/oci/tag"
@@ -53,12 +55,45 @@ func finder(o Options) credentials.Finder {
 	return credentials.Finder{Getenv: o.Getenv, Home: home}
 }
 
-// logins are the credentials of a run, by host, looked up once.
-type logins map[string]credentials.Credential
+// logins are the credentials of a run.
+type logins struct {
+	found      map[string]credentials.Credential // by host, looked up once
+	identities map[string]project.RegistryIdentity
+	identify   func(ctx context.Context, audience string) (token string, err error)
+}
 
-// Credential is the one that was found at the beginning of the run.
-func (l logins) Credential(_ context.Context, host string) (credentials.Credential, error) {
-	return l[host], nil
+func newLogins(o Options, p project.Publish) logins {
+	l := logins{found: map[string]credentials.Credential{}, identities: map[string]project.RegistryIdentity{}}
+	for host, r := range p.Registries {
+		if r.Identity != nil {
+			l.identities[host] = *r.Identity
+		}
+	}
+	l.identify = ciforge.IdentityToken(o.Getenv, &http.Client{Timeout: tokenPatience})
+	return l
+}
+
+// Credential is the login that was found at the beginning of the run, or else the identity of this job, which is asked for anew
+// each time: it holds for minutes, and a build may take longer. The client that gets it keeps it out of its errors.
+func (l logins) Credential(ctx context.Context, host string) (credentials.Credential, error) {
+	found := l.found[host]
+	identity, takes := l.identities[host]
+	if !found.Empty() || !takes {
+		return found, nil
+	}
+	token, err := l.identify(ctx, identity.Audience)
+	if err != nil {
+		return found, fmt.Errorf("publish.registries says that it takes the identity of a CI job, and there is no login either: %w", err)
+	}
+	return credentials.Credential{Username: identity.Username, Password: token, Source: "the identity of this job"}, nil
+}
+
+// describe says what a host is shown.
+func (l logins) describe(host string) string {
+	if _, takes := l.identities[host]; takes && l.found[host].Empty() {
+		return "the identity of this job"
+	}
+	return l.found[host].String()
 }
 
 var _ registry.Keychain = logins{}
@@ -69,7 +104,7 @@ func newOutbound(ctx context.Context, o Options, p project.Project) (outbound, e
 	if err != nil {
 		return outbound{}, &UsageError{err.Error()}
 	}
-	out := outbound{images: images, hosts: hosts(p.Publish), logins: logins{}}
+	out := outbound{images: images, hosts: hosts(p.Publish), logins: newLogins(o, p.Publish)}
 	for _, image := range images {
 		if err := out.logIn(ctx, finder(o), image.host); err != nil {
 			return outbound{}, &UsageError{err.Error()}
@@ -83,7 +118,7 @@ func newOutbound(ctx context.Context, o Options, p project.Project) (outbound, e
 
 // logIn looks up what a registry will be shown.
 func (o *outbound) logIn(ctx context.Context, finder credentials.Finder, host string) error {
-	if _, known := o.logins[host]; known {
+	if _, known := o.logins.found[host]; known {
 		return nil
 	}
 	found, err := finder.Credential(ctx, host)
@@ -95,7 +130,7 @@ func (o *outbound) logIn(ctx context.Context, finder credentials.Finder, host st
 			return fmt.Errorf("%s for %s: %w", found, host, err)
 		}
 	}
-	o.logins[host], o.secrets = found, append(o.secrets, found.Secrets()...)
+	o.logins.found[host], o.secrets = found, append(o.secrets, found.Secrets()...)
 	return nil
 }
 
@@ -174,7 +209,7 @@ func (r *run) askRegistry(ctx context.Context, image outboundImage) (summary str
 	}
 	defer client.Close()
 	first := image.app.Image.Repository + ":" + image.tags.Tags[0].Name
-	login := r.outbound.logins[image.host].String()
+	login := r.outbound.logins.describe(image.host)
 	found, err := client.Resolve(ctx, first)
 	switch {
 	case registry.NotFound(err):

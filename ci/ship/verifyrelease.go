@@ -131,7 +131,7 @@ func (o VerifyOptions) root(ctx context.Context, k *project.Keyless) (keyless.Ro
 
 // reader is a client that reads the release.
 func reader(ctx context.Context, o Options, p project.Project, repository string) (*registry.Client, []string, error) {
-	out := outbound{logins: logins{}}
+	out := outbound{logins: newLogins(o, p.Publish)}
 	host, err := registry.HostOf(repository)
 	if err != nil {
 		return nil, nil, err

@@ -357,6 +357,7 @@ func publishInputs() []bad {
 		{what: "publish: a registry that is an address", args: "publish", config: publishing("", "publish: {registries: {\"https://registry.example.org\": {http: true}}}\n")},
 		{what: "publish: certificates that are not there", args: "publish", config: publishing("", "publish: {registries: {registry.example.org: {ca: ca.pem}}}\n")},
 		{what: "publish: certificates without TLS", args: "publish", config: publishing("", "publish: {registries: {registry.example.org: {http: true, ca: main.go}}}\n")},
+		{what: "publish: an identity without a user", args: "publish", config: publishing("", "publish: {registries: {registry.example.org: {oidc: {audience: team}}}}\n")},
 		{what: "publish: a key in the file", args: "publish", config: publishing("", "publish: {sign: {key: hunter2}}\n")},
 		{what: "publish: a password without a key", args: "publish", config: publishing("", "publish: {sign: {password: env://PASSWORD}}\n")},
 		{what: "publish: a key, and keyless", args: "publish", config: publishing("", "publish: {sign: {key: env://KEY, keyless: {}}}\n")},

@@ -3,6 +3,7 @@ package rollout
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -104,6 +105,41 @@ func TestUndo_NeverTakesTheOnlyHealthyInstance(t *testing.T) {
 	require.ErrorAs(t, err, &stuck)
 	assert.Equal(t, []string{"a"}, stuck.Targets)
 	assert.Equal(t, []string{"shift b", "stop b"}, verbs(back))
+}
+
+func TestJudge(t *testing.T) {
+	check := Gates{Restarts: 2}.normalize().watch(nil, DefaultBake)
+	at := func(change func(*Sample)) Sample {
+		s := Sample{Health: Healthy, Requests: 1000, Memory: 0.5, P99: Duration(100 * time.Millisecond)}
+		change(&s)
+		return s
+	}
+	first := Sample{Health: Healthy, Restarts: 4} // what was before does not count
+	well := at(func(s *Sample) { s.Restarts = 4 })
+	sick := at(func(s *Sample) { s.Health = Unhealthy })
+	for name, c := range map[string]struct {
+		then   []Sample
+		want   Decision
+		reason string
+	}{
+		"well":                      {[]Sample{well}, Pass, "1000 requests, 0 failed"},
+		"restarted once":            {[]Sample{at(func(s *Sample) { s.Restarts = 5 })}, Pass, ""},
+		"restarted too often":       {[]Sample{at(func(s *Sample) { s.Restarts = 6 })}, Fail, "restarted 2 times"},
+		"all of the memory it may":  {[]Sample{at(func(s *Sample) { s.Memory = 0.85 })}, Pass, ""},
+		"more memory":               {[]Sample{at(func(s *Sample) { s.Memory = 0.851 })}, Fail, "memory is at 85%"},
+		"as slow as it may":         {[]Sample{at(func(s *Sample) { s.P99 = Duration(500 * time.Millisecond) })}, Pass, ""},
+		"slower":                    {[]Sample{at(func(s *Sample) { s.P99 = Duration(501 * time.Millisecond) })}, Fail, "p99 is 501ms"},
+		"unhealthy now":             {[]Sample{well, sick}, Unknown, "could not be seen"},
+		"unhealthy twice, and well": {[]Sample{sick, well, sick, well}, Pass, ""},
+		"flapping":                  {[]Sample{sick, well, sick, well, sick, well}, Fail, "unhealthy 3 times"},
+		"not seen now":              {[]Sample{well, {}}, Unknown, "could not be seen"},
+		"counters that began anew":  {[]Sample{at(func(s *Sample) { s.Requests = -1 })}, Unknown, "could not be seen"},
+		"restarted, and unhealthy":  {[]Sample{at(func(s *Sample) { s.Restarts, s.Health = 9, Unhealthy })}, Fail, "restarted 5 times"},
+	} {
+		verdict := check.Judge(append([]Sample{first}, c.then...))
+		assert.Equal(t, c.want, verdict.Decision, "%s: %s", name, verdict.Reason)
+		assert.Contains(t, verdict.Reason, c.reason, name)
+	}
 }
 
 func TestJudge_UnknownWithoutTraffic(t *testing.T) {

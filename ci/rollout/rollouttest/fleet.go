@@ -18,9 +18,11 @@ type Manner struct {
 	NeverHealthy bool
 	Errors       float64 // share of the requests under traffic
 	P99          time.Duration
-	Quiet        bool // nobody asks it anything
-	Mute         bool // a probe of it hangs
-	Hooks        bool // its hooks fail
+	Memory       float64 // share of its limit
+	Loops        bool    // it ends and is started again, each time it is looked at
+	Quiet        bool    // nobody asks it anything
+	Mute         bool    // a probe of it hangs
+	Hooks        bool    // its hooks fail
 }
 
 // Write is a change that a target took.
@@ -39,6 +41,7 @@ type Fleet struct {
 	writes   []Write
 	broken   []string
 	requests map[rollout.Place]int
+	looks    int // at what is restarted each time
 }
 
 type target struct {
@@ -224,8 +227,13 @@ func (f *Fleet) probe(place rollout.Place) (rollout.Sample, error) {
 		f.requests[place] += 10 * slot.Weight
 	}
 	requests := f.requests[place]
-	return rollout.Sample{Health: slot.Health, Requests: requests, Errors: int(manner.Errors * float64(requests)),
-		P99: rollout.Duration(manner.P99)}, nil
+	sample := rollout.Sample{Health: slot.Health, Requests: requests, Errors: int(manner.Errors * float64(requests)),
+		P99: rollout.Duration(manner.P99), Memory: manner.Memory}
+	if manner.Loops {
+		f.looks++
+		sample.Restarts = f.looks
+	}
+	return sample, nil
 }
 
 func (f *Fleet) observe(ctx context.Context, names []string) (rollout.Observed, error) {

@@ -122,6 +122,8 @@ func TestRun_BadReleaseGoesBack(t *testing.T) {
 		"never healthy": {NeverHealthy: true},
 		"errors":        {Errors: 0.5},
 		"slow":          {P99: time.Second},
+		"leaks":         {Memory: 0.86},
+		"crash loop":    {Loops: true},
 		"no traffic":    {Quiet: true},
 		"probe hangs":   {Mute: true},
 		"hook fails":    {Hooks: true},

@@ -86,7 +86,7 @@ var homes = map[string][]string{
 	"golang.org/x/sys":                       {"ci/engine/embedded", "ci/oci"},
 	"golang.org/x/mod":                       {"ci/project", "ci/reach", "ci/engine/embedded", "ci/release/changelog"},
 	"golang.org/x/sync":                      {"ci/pipelines", "ci/ship", "ci/engine/embedded", "ci/oci", "ci/oci/registry", "ci/release/linuxpkg"},
-	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship", "ci/release/ledger"},
+	"github.com/gofrs/flock":                 {"ci/rootfs", "ci/ship", "ci/release/ledger", "internal/machinetest"},
 	"github.com/goreleaser/nfpm/v2":          {"ci/release/linuxpkg"},
 	"github.com/google/go-github/v80":        {"ci/release/forge"},
 	"github.com/sethvargo/go-githubactions":  {"ci/forge"}, // it panics, and its outputs can be broken out of: forge guards against both

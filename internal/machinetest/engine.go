@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dagger.io/dagger"
+	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-ci/slipway/ci/debian"
@@ -49,9 +50,22 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "slipway"), err
 }
 
+// users is locked by all that use the engine, each for itself, and by who stops it alone: packages are tested side by side.
+func users() (*flock.Flock, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	return flock.New(filepath.Join(cache, "machines.lock")), os.MkdirAll(cache, 0o755)
+}
+
 // session opens a session on the engine, for as long as the test runs.
 func session(t *testing.T) *dagger.Client {
 	t.Helper()
+	using, err := users()
+	require.NoError(t, err)
+	require.NoError(t, using.RLock())
+	t.Cleanup(func() { _ = using.Unlock() })
 	opts, err := options(func(text string) { t.Log(text) })
 	require.NoError(t, err)
 	s, err := engine.Open(t.Context(), engine.Options{
@@ -72,6 +86,14 @@ func stopUnused() {
 	if err != nil {
 		return
 	}
+	using, err := users()
+	if err != nil {
+		return
+	}
+	if free, err := using.TryLock(); err != nil || !free {
+		return // who uses it stops it
+	}
+	defer using.Unlock() //nolint:errcheck // it ends with this process
 	ctx := context.Background()
 	if state, err := embedded.Status(ctx, opts); err == nil && state.Phase == embedded.PhaseRunning && state.Connections == 0 {
 		_ = embedded.Stop(ctx, opts) // it stops by itself otherwise

@@ -2,20 +2,14 @@ package ship_test
 
 import (
 	"bytes"
-	"encoding/base32"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"html"
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,18 +22,6 @@ import (
 	"github.com/slipway-ci/slipway/ci/report/render"
 	"github.com/slipway-ci/slipway/ci/ship"
 )
-
-// forms are the ways in which a secret may show up.
-func forms(secret string) map[string]string {
-	quoted, _ := json.Marshal(secret)
-	return map[string]string{
-		"plain": secret, "base64": base64.StdEncoding.EncodeToString([]byte(secret)), "base64, for addresses": base64.URLEncoding.EncodeToString([]byte(secret)),
-		"base64 without padding": base64.RawStdEncoding.EncodeToString([]byte(secret)), "base64 of a login": base64.StdEncoding.EncodeToString([]byte("ada:" + secret)),
-		"hexadecimal": hex.EncodeToString([]byte(secret)), "HEXADECIMAL": strings.ToUpper(hex.EncodeToString([]byte(secret))),
-		"query": url.QueryEscape(secret), "path": url.PathEscape(secret), "JSON": string(quoted[1 : len(quoted)-1]), "Go": strings.Trim(strconv.Quote(secret), `"`),
-		"base32": base32.StdEncoding.EncodeToString([]byte(secret)), "HTML": html.EscapeString(secret),
-	}
-}
 
 // arguments collects what stands in the command lines of all processes while it runs.
 func arguments(t *testing.T) (all func() string) {

@@ -24,7 +24,6 @@ import (
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
 	"github.com/slipway-ci/slipway/ci/rollout/host"
-	"github.com/slipway-ci/slipway/ci/secret"
 )
 
 // published rolls out an image that a registry has. Nothing is built.
@@ -50,10 +49,7 @@ func (r *roller) published(ctx context.Context, verb Verb, started time.Time, ob
 	opened := opening(verb, r.Options, r.project, started)
 	opened.Version, opened.VersionWhy, opened.Commit, opened.Dirty = r.Release, "--release", "", false
 	r.report = report.NewRecorder(opened, observer, time.Now)
-	r.report.Mask = secret.Mask(secrets...)
-	if r.Hide != nil {
-		r.Hide(secrets)
-	}
+	hide(r.report, r.Options, secrets)
 	dir, err := os.MkdirTemp("", "slipway-release-")
 	if err != nil {
 		return refusal(ctx, verb, started, fmt.Errorf("make a directory for the release: %w", err))

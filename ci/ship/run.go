@@ -81,13 +81,15 @@ func runThen(ctx context.Context, verb Verb, options Options, observer report.Ob
 }
 
 // hide keeps secrets out of everything that is shown. It comes before the first thing is.
-func (r *run) hide(secrets []string) {
+func (r *run) hide(secrets []string) { hide(r.report, r.options, secrets) }
+
+func hide(recorder *report.Recorder, o Options, secrets []string) {
 	if len(secrets) == 0 {
 		return
 	}
-	r.report.Mask = secret.Mask(secrets...)
-	if r.options.Hide != nil {
-		r.options.Hide(secrets)
+	recorder.Mask = secret.Mask(secrets...)
+	if o.Hide != nil {
+		o.Hide(secrets)
 	}
 }
 

@@ -41,12 +41,13 @@ type Upstream struct {
 	Weight  int    `json:"weight"`
 }
 
-// Normal is the same settings in the form that all others are compared with.
+// Normal is the same settings in the form that all others are compared with: upstreams by name, because a split has no order.
 func (s Settings) Normal() Settings {
 	if s.TLS == "" {
 		s.TLS = Off
 	}
 	s.Upstreams = append([]Upstream{}, s.Upstreams...)
+	slices.SortStableFunc(s.Upstreams, func(a, b Upstream) int { return strings.Compare(a.Name, b.Name) })
 	s.Domains = append([]string{}, s.Domains...)
 	return s
 }

@@ -54,6 +54,13 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestOrderOfUpstreams(t *testing.T) {
+	turned := valid()
+	turned.Upstreams[0], turned.Upstreams[1] = turned.Upstreams[1], turned.Upstreams[0]
+	assert.False(t, turned.Equal(valid()))
+	assert.True(t, turned.Normal().Equal(valid()), "the same split in another order is the same split")
+}
+
 func TestLocated(t *testing.T) {
 	s := Settings{TLS: Files, Cert: "/etc/cert", Key: "/etc/key"}
 	assert.Equal(t, s, s.Located(""))

@@ -25,17 +25,28 @@ import (
 // distribution builds and starts the registry of the CNCF distribution project.
 func distribution(t *testing.T) (address string) {
 	t.Helper()
+	return startDistribution(t, buildDistribution(t))
+}
+
+func buildDistribution(t *testing.T) (program string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds a registry")
 	}
 	if version := strings.Replace(runtime.Version(), "go", "v", 1); semver.Compare(version, "v1.26.0") < 0 {
 		t.Skip("the registry needs Go 1.26, and this is " + runtime.Version())
 	}
-	program := filepath.Join(t.TempDir(), "distribution")
+	program = filepath.Join(t.TempDir(), "distribution")
 	build := exec.Command("go", "build", "-o", program, ".")
 	build.Dir = filepath.Join("testdata", "distribution")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
+	return program
+}
+
+// startDistribution starts a registry with nothing in it.
+func startDistribution(t *testing.T, program string) (address string) {
+	t.Helper()
 	server := exec.Command(program, t.TempDir())
 	alive, err := server.StdinPipe()
 	require.NoError(t, err)
@@ -46,6 +57,13 @@ func distribution(t *testing.T) (address string) {
 	address, err = bufio.NewReader(said).ReadString('\n')
 	require.NoError(t, err)
 	return strings.TrimSpace(address)
+}
+
+// before is a way to a registry that has faults of a test's own.
+func before(address string) http.Handler {
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
+	proxy.ErrorLog = discard()
+	return proxy
 }
 
 // What no fake can tell: that a registry which others rely on agrees.
@@ -96,8 +114,7 @@ func TestDistribution(t *testing.T) {
 // The real registry, behind faults: what it makes of uploads that break off.
 func TestDistributionBehindFaults(t *testing.T) {
 	address := distribution(t)
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
-	proxy.ErrorLog = discard()
+	proxy := before(address)
 	dice := &dice{rand: rand.New(rand.NewSource(1)), count: map[string]int{}}
 	var received atomic.Int64
 	over, end := context.WithCancel(t.Context())

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -58,23 +59,40 @@ func TestKilledPush(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a process for each request of a push")
 	}
-	for name, c := range map[string]struct{ after, api bool }{"before the request": {false, true}, "before the answer": {true, false}} {
+	inProcess := func(referrers bool) func(*testing.T) http.Handler {
+		return func(*testing.T) http.Handler {
+			return registry.New(registry.Logger(discard()), registry.WithReferrersSupport(referrers))
+		}
+	}
+	program := buildDistribution(t)
+	real := func(t *testing.T) http.Handler { return before(startDistribution(t, program)) }
+	for name, c := range map[string]struct {
+		after   bool
+		backend func(*testing.T) http.Handler
+	}{
+		"before the request":              {false, inProcess(true)},
+		"before the answer":               {true, inProcess(false)},
+		"distribution before the request": {false, real},
+		"distribution before the answer":  {true, real},
+	} {
 		t.Run(name, func(t *testing.T) {
 			points := 1
-			for ; !survives(t, points, c.after, c.api); points++ {
+			for over := false; !over; points++ {
 				require.Less(t, points, 100)
+				t.Run(fmt.Sprintf("at %d", points), func(t *testing.T) { over = survives(t, points, c.after, c.backend(t)) })
+				require.False(t, t.Failed())
 			}
-			t.Logf("killed at each of %d requests", points-1)
-			assert.Greater(t, points, 15)
+			t.Logf("killed at each of %d requests", points-2)
+			assert.Greater(t, points, 16)
 		})
 	}
 }
 
 // survives kills a push at one request. It says whether the push was over before.
-func survives(t *testing.T, at int, after, api bool) bool {
+func survives(t *testing.T, at int, after bool, backend http.Handler) bool {
 	t.Helper()
 	k := &killer{after: after, at: -1, ended: make(chan struct{})}
-	k.world = &world{t: t, backend: registry.New(registry.Logger(discard()), registry.WithReferrersSupport(api))}
+	k.world = &world{t: t, backend: backend}
 	server := httptest.NewUnstartedServer(k)
 	server.Config.ErrorLog = discard()
 	server.StartTLS()

@@ -153,8 +153,9 @@ func (w *world) client(options Options) *Client {
 
 // ask asks the registry itself, beside all faults.
 func (w *world) ask(path string) *httptest.ResponseRecorder {
-	answer := httptest.NewRecorder()
-	w.backend.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/v2/team/app/"+path, nil))
+	answer, question := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/v2/team/app/"+path, nil)
+	question.Header["Accept"] = []string{string(types.OCIImageIndex), string(types.OCIManifestSchema1), "*/*"}
+	w.backend.ServeHTTP(answer, question)
 	return answer
 }
 

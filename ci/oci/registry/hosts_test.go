@@ -110,7 +110,6 @@ func TestPlainHTTP(t *testing.T) {
 
 // R5: a registry over TLS that sends us to plain HTTP.
 func TestDowngrade(t *testing.T) {
-	w := newWorld(t)
 	for name, fault := range map[string]func(out http.ResponseWriter, r *http.Request) bool{
 		"an upload": func(out http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPost {
@@ -126,6 +125,7 @@ func TestDowngrade(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
 			w.fault = fault
 			_, err := w.client(Options{OnRetry: func(r Retry) { t.Error(r) }}).Push(t.Context(), Request{Repository: repository, Root: imageOf(t, 1, 10, 1)})
 			isType[*HostError](t, err)

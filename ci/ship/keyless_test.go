@@ -1,9 +1,7 @@
 package ship_test
 
 import (
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -28,19 +26,6 @@ func withEnv(values map[string]string) func(*ship.Options) {
 	}
 }
 
-// gitHubActions is the environment of a job that GitHub gives a token of keylesstest's issuer.
-func gitHubActions(t *testing.T) map[string]string {
-	t.Helper()
-	const bearer = "job-secret-0123456789"
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		assert.Equal(t, "Bearer "+bearer, r.Header.Get("Authorization"))
-		assert.Equal(t, "sigstore", r.URL.Query().Get("audience"))
-		_, _ = io.WriteString(w, `{"value":"`+keylesstest.Token+`"}`)
-	}))
-	t.Cleanup(server.Close)
-	return map[string]string{"GITHUB_ACTIONS": "true", "ACTIONS_ID_TOKEN_REQUEST_URL": server.URL + "/token?api-version=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": bearer}
-}
-
 // A job of GitHub Actions signs without a key, by slipway.yaml alone. verify-release believes this issuer and this identity, letter
 // by letter, and nobody else.
 func TestPublishKeyless(t *testing.T) {
@@ -52,7 +37,7 @@ func TestPublishKeyless(t *testing.T) {
 	m.replace("slipway.yaml", "publish:\n", "publish:\n  sign: {keyless: {fulcio: \""+world.URL()+"\", rekor: \""+world.URL()+"\", timestamps: \""+world.Timestamps()+"\", root: sigstore/root.json}}\n")
 	m.commit()
 	m.git("tag", "-f", "v1.2.3")
-	job := withEnv(gitHubActions(t))
+	job := withEnv(keylesstest.GitHubJob(t))
 
 	var usage *ship.UsageError
 	outside := m.options()

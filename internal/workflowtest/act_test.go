@@ -19,6 +19,7 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
 
+	"github.com/slipway-ci/slipway/ci/ship"
 	"github.com/slipway-ci/slipway/internal/tooltest"
 )
 
@@ -92,22 +93,41 @@ runs:
   steps:
     - {shell: bash, run: 'cp -r "$FROM" "$UPLOADS/$NAME"', env: {FROM: "${{ inputs.path }}", NAME: "${{ inputs.name }}"}}
 `},
-	// What is restored here is nothing, and it is said to be all there is: the engine is one that the machine shares.
+	// A key is a file in $CACHES. Its paths are absolute, and stay so.
 	"actions/cache": {"restore/action.yml": `name: stand-in
 inputs: {path: {}, key: {}, restore-keys: {}}
-outputs: {cache-hit: {value: "true"}}
+outputs:
+  cache-hit: {value: "${{ steps.find.outputs.cache-hit }}"}
+  cache-primary-key: {value: "${{ inputs.key }}"}
 runs:
   using: composite
   steps:
-    - {shell: bash, run: 'echo "restores $KEY"', env: {KEY: "${{ inputs.key }}"}}
+    - id: find
+      shell: bash
+      run: |
+        for key in "$KEY" $OTHERS; do
+          found=$(ls -t "$CACHES" | grep -F -m 1 -- "$key") || continue
+          tar -xPf "$CACHES/$found"
+          echo "restored $found"
+          [ "$found" = "$KEY" ] && echo "cache-hit=true" >>"$GITHUB_OUTPUT"
+          exit 0
+        done
+        echo "nothing to restore"
+      env: {KEY: "${{ inputs.key }}", OTHERS: "${{ inputs.restore-keys }}"}
 `, "save/action.yml": `name: stand-in
-runs: {using: composite, steps: [{shell: bash, run: exit 1}]}
+inputs: {path: {}, key: {}}
+runs:
+  using: composite
+  steps:
+    - {shell: bash, run: 'tar -cPf "$CACHES/$KEY" $WHAT && echo "kept $KEY"', env: {KEY: "${{ inputs.key }}", WHAT: "${{ inputs.path }}"}}
 `},
 }
 
 // runner is where workflows run: on this machine, without GitHub.
 type runner struct {
 	uploads string // what upload-artifact was given, by name
+	program string // slipway, as it is here
+	cache   string // of a new machine
 	flags   []string
 }
 
@@ -116,8 +136,9 @@ func newRunner(t *testing.T) *runner {
 	if testing.Short() {
 		t.Skip("it runs whole workflows: run without -short")
 	}
-	r := &runner{uploads: t.TempDir()}
+	r := &runner{uploads: t.TempDir(), program: buildProgram(t)}
 	r.setenv("UPLOADS", r.uploads)
+	r.setenv("CACHES", t.TempDir())
 	uses := regexp.MustCompile(`uses: (actions/[\w-]+)\S*@(\S+)`)
 	for _, text := range workflows(t) {
 		for _, m := range uses.FindAllStringSubmatch(text, -1) {
@@ -139,15 +160,46 @@ func (r *runner) setenv(name, value string) {
 	r.flags = append(r.flags, "--env", name+"="+value)
 }
 
+// newMachine has runs find what a machine has on which nothing ever ran: no engine's state, no results. The programs that engines
+// are made of are there, since building them takes minutes.
+func (r *runner) newMachine(t *testing.T) {
+	t.Helper()
+	shared, err := ship.CacheDir(os.Getenv)
+	require.NoError(t, err)
+	cache := filepath.Join(t.TempDir(), "cache")
+	r.setenv("SLIPWAY_CACHE", cache)
+	r.cache = cache
+	for _, name := range []string{"engine/layers", "rootfs"} {
+		if _, err := os.Stat(filepath.Join(shared, name)); err == nil {
+			to := filepath.Join(cache, name)
+			require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
+			output, err := exec.Command("cp", "-a", filepath.Join(shared, name), to).CombinedOutput()
+			require.NoError(t, err, "%s", output)
+		}
+	}
+	t.Cleanup(func() { r.forget(t) })
+}
+
+// forget takes from a new machine all that is on it.
+func (r *runner) forget(t *testing.T) {
+	t.Helper()
+	stop := exec.Command(r.program, "engine", "stop")
+	stop.Env = append(os.Environ(), "SLIPWAY_CACHE="+r.cache)
+	output, err := stop.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	output, err = exec.Command("rm", "-rf", r.cache).CombinedOutput()
+	require.NoError(t, err, "%s", output)
+}
+
 // run carries out a workflow of a repository for an event. It returns the log, whatever became of the jobs.
-func (r *runner) run(t *testing.T, repository, workflow, event, payload string) entries {
+func (r *runner) run(t *testing.T, repository, workflow, event, payload string, flags ...string) entries {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "event.json")
 	require.NoError(t, os.WriteFile(file, []byte(payload), 0o644))
 	act := exec.Command(tooltest.Install(t, "github.com/nektos/act", actVersion), append([]string{
 		event, "--json", "--no-cache-server", "--eventpath", file, "-W", filepath.Join(".github", "workflows", workflow),
 		"-P", "ubuntu-latest=-self-hosted", "--action-cache-path", t.TempDir(),
-	}, r.flags...)...)
+	}, slices.Concat(r.flags, flags)...)...)
 	act.Dir = repository
 	var stdout, stderr bytes.Buffer
 	act.Stdout, act.Stderr = &stdout, &stderr
@@ -200,12 +252,12 @@ func write(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// copyOfThis is this repository as it lies here, with another slipway.yaml: one that ships in seconds.
-func copyOfThis(t *testing.T, slipwayYAML string) string {
+// copyOfThis is this repository as it lies here, with some files that are other ones.
+func copyOfThis(t *testing.T, other map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	copyTree(t, dir)
-	write(t, dir, map[string]string{"slipway.yaml": slipwayYAML})
+	write(t, dir, other)
 	commit(t, dir)
 	return dir
 }
@@ -268,15 +320,20 @@ func goEnv(t *testing.T, name string) string {
 }
 
 // laptop runs the program as a person would, in a repository.
-func laptop(t *testing.T, repository string, args ...string) {
+func (r *runner) laptop(t *testing.T, repository string, args ...string) {
+	t.Helper()
+	run := exec.Command(r.program, args...)
+	run.Dir = repository
+	output, err := run.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+}
+
+func buildProgram(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "slipway")
 	build := exec.Command("go", "build", "-o", program, "./cmd/slipway")
 	build.Dir = root(t)
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
-	run := exec.Command(program, args...)
-	run.Dir = repository
-	output, err = run.CombinedOutput()
-	require.NoError(t, err, "%s", output)
+	return program
 }

@@ -2,6 +2,8 @@ package workflowtest_test
 
 import (
 	"encoding/json"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,10 +11,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-ci/slipway/ci/attest/keyless/keylesstest"
+	"github.com/slipway-ci/slipway/ci/release/forge/forgetest"
 )
 
 // small is this repository's slipway.yaml without its longest part: the tests of Slipway itself.
@@ -27,20 +33,43 @@ apps:
     service: {port: 8080, health: /health}
 `
 
-// ci.yml as it is, on this tree: it runs to its end, and what it makes is what a laptop makes.
+// ci.yml as it is, on this tree, on a machine where nothing ever ran: it runs to its end, and what it makes is what a laptop makes
+// with another engine. What it keeps is all that the next new machine needs.
 func TestCIMakesWhatALaptopMakes(t *testing.T) {
 	r := newRunner(t)
-	source := copyOfThis(t, small)
+	r.newMachine(t)
+	source := copyOfThis(t, map[string]string{"slipway.yaml": small})
 	mine := t.TempDir()
 	git(t, source, "clone", "-q", source, mine)
 	git(t, mine, "remote", "set-url", "origin", origin) // images name it
+	began := time.Now()
 	log := r.run(t, source, "ci.yml", "push", `{"ref": "refs/heads/main"}`)
+	first := time.Since(began)
 	require.Equal(t, map[string]string{"ship": "success"}, log.results(), "%s", log.printed())
+	assert.Contains(t, log.printed(), "nothing to restore")
+	kept := regexp.MustCompile(`kept (slipway-\S+)`).FindStringSubmatch(log.printed())
+	require.NotNil(t, kept, "%s", log.printed())
 
-	laptop(t, mine, "ship")
-	for _, file := range []string{"checksums.txt", "image/greeter/index.json"} {
+	r.laptop(t, mine, "ship")
+	made := []string{"checksums.txt", "image/greeter/index.json"}
+	for _, file := range made {
 		assert.Equal(t, read(t, filepath.Join(mine, "dist", file)), read(t, filepath.Join(r.uploads, "dist", file)), "%s", file)
 	}
+
+	r.forget(t)
+	require.NoError(t, os.RemoveAll(filepath.Join(r.uploads, "dist")))
+	git(t, source, "clean", "-dfxq")
+	began = time.Now()
+	again := r.run(t, source, "ci.yml", "push", `{"ref": "refs/heads/main"}`)
+	second := time.Since(began)
+	require.Equal(t, map[string]string{"ship": "success"}, again.results(), "%s", again.printed())
+	assert.Contains(t, again.printed(), "restored "+kept[1])
+	assert.NotContains(t, again.printed(), "kept slipway-", "this week's caches are there")
+	for _, file := range made {
+		assert.Equal(t, read(t, filepath.Join(mine, "dist", file)), read(t, filepath.Join(r.uploads, "dist", file)), "%s", file)
+	}
+	t.Logf("on a new machine %s, on the next one %s", first.Round(time.Second), second.Round(time.Second))
+	assert.Less(t, second, first)
 
 	digest := log.output("digest")
 	assert.Regexp(t, `^sha256:[0-9a-f]{64}$`, digest)
@@ -137,18 +166,36 @@ func (all entries) args() string {
 	return text.String()
 }
 
-// release.yml as it is, on this tree with a registry that can be reached: the outputs name what the registry has.
+// release.yml as it is, on this tree and with its slipway.yaml, but for the addresses in it: registry, forge and Sigstore are here.
+// The outputs name what they have, and what the job signed is proved.
 func TestReleasePublishes(t *testing.T) {
 	r := newRunner(t)
-	server := httptest.NewServer(registry.New())
+	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
-	config := strings.Replace(small, "    service:", "    image: {repository: "+host+"/team/greeter}\n    service:", 1) +
-		"publish: {registries: {\"" + host + "\": {http: true}}}\n"
-	source := copyOfThis(t, config)
+	hub, stop := forgetest.New()
+	defer stop()
+	sigstore := keylesstest.New(t)
+	config := read(t, filepath.Join(root(t), "slipway.yaml"))
+	for _, change := range [][2]string{
+		{`modules: \[.*\]`, "modules: [examples/greeter]"}, // Slipway's own tests are at it
+		{`repository: \S+/slipway-ci/greeter`, "repository: " + host + "/team/greeter"},
+		{`keyless: {}`, `keyless: {fulcio: "` + sigstore.URL() + `", rekor: "` + sigstore.URL() + `", timestamps: "` + sigstore.Timestamps() + `", root: sigstore.json}`},
+		{`github: {repository: slipway-ci/slipway}`, "github: {repository: example/greeter, api: \"" + hub.API + "\"}\n  registries: {\"" + host + "\": {http: true}}"},
+	} {
+		was := regexp.MustCompile(change[0])
+		require.Regexp(t, was, config)
+		config = was.ReplaceAllLiteralString(config, change[1])
+	}
+	source := copyOfThis(t, map[string]string{"slipway.yaml": config, "sigstore.json": string(sigstore.RootJSON())})
 	git(t, source, "tag", "v1.2.3")
+	hub.Commits = []string{strings.TrimSpace(git(t, source, "rev-parse", "HEAD"))}
+	for name, value := range keylesstest.GitHubJob(t) {
+		r.setenv(name, value)
+	}
+	r.setenv("GOVULNDB", "file://"+noVulnerabilities(t))
 
-	log := r.run(t, source, "release.yml", "push", `{"ref": "refs/tags/v1.2.3"}`)
+	log := r.run(t, source, "release.yml", "push", `{"ref": "refs/tags/v1.2.3"}`, "--secret", "GITHUB_TOKEN="+forgetest.Token)
 	require.Equal(t, map[string]string{"publish": "success"}, log.results(), "%s", log.printed())
 	assert.Equal(t, "1.2.3", log.output("version"))
 	assert.True(t, strings.HasPrefix(log.output("tags"), "1.2.3,1.2,"), "%s", log.output("tags"))
@@ -160,4 +207,37 @@ func TestReleasePublishes(t *testing.T) {
 	assert.Equal(t, host+"/team/greeter@"+digest, log.output("image"))
 	assert.Equal(t, digest, log.output("digest"))
 	assert.Contains(t, log.summary(), "### Published")
+	release := hub.Release("v1.2.3")
+	require.NotNil(t, release)
+	assert.NotEmpty(t, log.output("release"))
+	var files []string
+	for _, asset := range release.Assets {
+		files = append(files, asset.Name)
+	}
+	assert.Subset(t, files, []string{"checksums.txt", "greeter_1.2.3_linux_amd64.tar.gz", "greeter_1.2.3_windows_arm64.zip"})
+	r.laptop(t, source, "verify-release", host+"/team/greeter:1.2.3", "--issuer", keylesstest.Issuer, "--identity", keylesstest.Identity)
+}
+
+// noVulnerabilities is a directory with a vulnerability database that knows none.
+func noVulnerabilities(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"index/db.json": `{"modified": "2026-01-02T03:04:05Z"}`, "index/modules.json": "[]", "index/vulns.json": "[]"})
+	return dir
+}
+
+// The job that tests every night, with the tests that need no engine, and on this machine in the place of its container.
+func TestNightlyTests(t *testing.T) {
+	r := newRunner(t)
+	workflow := read(t, filepath.Join(root(t), ".github", "workflows", "ci.yml"))
+	container := regexp.MustCompile(`\n    container: .*`)
+	require.Regexp(t, container, workflow)
+	source := copyOfThis(t, map[string]string{".github/workflows/ci.yml": container.ReplaceAllLiteralString(workflow, "")})
+	r.setenv("ARGS", "-short")
+	r.setenv("GIT_CONFIG_GLOBAL", filepath.Join(t.TempDir(), "gitconfig"))
+	log := r.run(t, source, "ci.yml", "schedule", `{}`, "--job", "test")
+	require.Equal(t, map[string]string{"test": "success"}, log.results(), "%s", log.printed())
+	for _, want := range []string{"github.com/slipway-ci/slipway/ci/ship\t", "github.com/slipway-ci/slipway/proxy/traffic\t", "github.com/slipway-ci/slipway/examples/greeter\t"} {
+		assert.Contains(t, log.printed(), "ok  \t"+want)
+	}
 }

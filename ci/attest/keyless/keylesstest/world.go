@@ -43,6 +43,21 @@ const (
 // Token is what the issuer gives: only its middle is ever read.
 var Token = "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"`+Issuer+`","sub":"repo:team/greeter"}`)) + ".c2VjcmV0"
 
+// jobSecret is what a job asks for its token with.
+const jobSecret = "job-secret-0123456789"
+
+// GitHubJob is the environment of a job of GitHub Actions that is given the token, and no other.
+func GitHubJob(t testing.TB) map[string]string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "Bearer "+jobSecret, r.Header.Get("Authorization"))
+		assert.Equal(t, "sigstore", r.URL.Query().Get("audience"))
+		_, _ = io.WriteString(w, `{"value":"`+Token+`"}`)
+	}))
+	t.Cleanup(server.Close)
+	return map[string]string{"GITHUB_ACTIONS": "true", "ACTIONS_ID_TOKEN_REQUEST_URL": server.URL + "/token?api-version=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": jobSecret}
+}
+
 // World is a Sigstore: an authority, a log and a timestamp authority, each with
 // the address of a real one. It is trusted material itself.
 type World struct {

@@ -48,8 +48,8 @@ func (s Stages) build(ctx context.Context, stage *report.StageRecorder, out Outp
 		return nil, false, err
 	}
 	lists, sources, err := s.sources(ctx, stage)
-	if err != nil {
-		return nil, false, err
+	if err != nil || lists == nil {
+		return nil, err == nil, err
 	}
 	var jobs []*buildJob
 	for i, app := range s.Project.Apps {
@@ -73,7 +73,8 @@ func (s Stages) build(ctx context.Context, stage *report.StageRecorder, out Outp
 	return built, failed, err
 }
 
-// sources finds out what the builds of each app read, and sends that to the engine.
+// sources finds out what the builds of each app read, and sends that to the engine. The lists are nil when it is not what was
+// there when the run began: then what is tested and what is built may be two things.
 func (s Stages) sources(ctx context.Context, stage *report.StageRecorder) ([]inputs, []*dagger.Directory, error) {
 	step := stage.Step("inputs")
 	step.Progress("go list")
@@ -102,12 +103,29 @@ func (s Stages) sources(ctx context.Context, stage *report.StageRecorder) ([]inp
 	if err != nil {
 		return nil, nil, s.engineFailure(step, "send the sources", err)
 	}
+	if changed := s.changed(ctx); len(changed) > 0 {
+		step.Fail(report.Failure{
+			Title: "the project changed while it was read", Tail: changed[:min(len(changed), mostChanged)],
+			Cause: "what is tested is then not what is built", Next: "run the same command again, once nothing writes there any more",
+		})
+		return nil, nil, nil
+	}
 	summary := plural(len(files), "file", "files")
 	if sent.Known {
 		summary += "; " + sent.String()
 	}
 	step.Done(answer.result(s.Started, summary))
 	return lists, parts, nil
+}
+
+// mostChanged is how many files that have changed are named.
+const mostChanged = 10
+
+func (s Stages) changed(ctx context.Context) []string {
+	if s.Changed == nil {
+		return nil
+	}
+	return s.Changed(ctx)
 }
 
 // buildJob is one app for one target.
@@ -137,6 +155,14 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob, out Output) error {
 	}
 	name := outDir + "/" + job.target.Exe(job.app.Binary)
 	argv := buildArgs(job.app, name)
+	if job.verdict.Unlisted {
+		job.failed = true
+		job.step.Fail(report.Failure{
+			Title: "cannot be built for " + job.target.String(), Command: argv, Tail: report.Tail(job.verdict.Reason), Cause: goCause(job.verdict.Reason),
+			Next: "see the lines above", Reproduce: job.reproduce(),
+		})
+		return nil
+	}
 	job.step.Command(argv...)
 	o, err := s.run(ctx, s.builder(job), command{step: job.step, argv: argv, makes: name})
 	if err != nil {
@@ -185,9 +211,13 @@ func (s Stages) buildFailure(ctx context.Context, job *buildJob, o outcome) repo
 	if len(failure.Findings) == 0 {
 		failure.Title, failure.Next = "cannot be built for "+job.target.String(), "see the lines above"
 	}
-	command := append(append([]string{"env"}, targetEnv(job.app, job.target)...), "go", "build", "-o", "/dev/null", job.app.Main)
-	failure.Reproduce = report.Shell("cd", job.app.Dir) + " && " + report.Shell(command...)
+	failure.Reproduce = job.reproduce()
 	return failure
+}
+
+func (j *buildJob) reproduce() string {
+	command := append(append([]string{"env"}, targetEnv(j.app, j.target)...), "go", "build", "-o", "/dev/null", j.app.Main)
+	return report.Shell("cd", j.app.Dir) + " && " + report.Shell(command...)
 }
 
 // bringOut writes a binary to the output and proves that it is what it must be.

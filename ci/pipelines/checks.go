@@ -2,6 +2,8 @@ package pipelines
 
 import (
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slipway-ci/slipway/ci/project"
@@ -145,4 +147,19 @@ func testArgs(v project.Verify, what tested, race, fresh bool) []string {
 		args = append(args, "-count=1")
 	}
 	return append(args, what.packages...)
+}
+
+// retryArgs runs tests again, by package, and no others.
+func retryArgs(v project.Verify, failed map[string][]string, race bool) []string {
+	var packages, names []string
+	for name, tests := range failed {
+		packages = append(packages, name)
+		for _, test := range tests {
+			names = append(names, regexp.QuoteMeta(test))
+		}
+	}
+	slices.Sort(packages)
+	slices.Sort(names)
+	args := testArgs(v, tested{packages: []string{"-run", "^(" + strings.Join(slices.Compact(names), "|") + ")$"}}, race, true)
+	return append(args, packages...)
 }

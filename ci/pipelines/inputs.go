@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,11 +45,13 @@ func (a inputsAnswer) result(began time.Time, summary string) report.Result {
 type targetVerdict struct {
 	OK       bool   `json:"ok"`
 	Excluded bool   `json:"excluded"`
+	Unlisted bool   `json:"unlisted"` // go list ended with the reason
 	Reason   string `json:"reason"`
 }
 
 // inputs asks go list, in a container, what each app's builds read. A change elsewhere (a test, a README) then changes no
-// build's key. The container sees the project's outline only, so that most changes do not ask again.
+// build's key. The container sees the project's outline only, so that most changes do not ask again. Where go list has failed
+// before, it is asked again: that may have been the network.
 func (s Stages) inputs(ctx context.Context, apps []project.App) (inputsAnswer, error) {
 	var answer inputsAnswer
 	file := filepath.Join(s.Scratch, ".outline.tar")
@@ -61,20 +64,33 @@ func (s Stages) inputs(ctx context.Context, apps []project.App) (inputsAnswer, e
 	if err != nil {
 		return answer, fmt.Errorf("write the request: %w", err)
 	}
-	text, err := container.
-		WithNewFile(requestDir+"/inputs.json", string(request)).
-		WithExec([]string{inboxPath, "inputs", requestDir + "/inputs.json"}).
-		Stdout(ctx)
+	container = container.WithNewFile(requestDir+"/inputs.json", string(request))
+	if answer, err = askInputs(ctx, container); err == nil && answer.Started.Before(s.Started) && answer.unlisted() {
+		answer, err = askInputs(ctx, container.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID))
+	}
+	if err == nil && len(answer.Queries) != len(apps) {
+		err = fmt.Errorf("list what the builds read: %d answers for %d apps", len(answer.Queries), len(apps))
+	}
+	return answer, err
+}
+
+func askInputs(ctx context.Context, c *dagger.Container) (inputsAnswer, error) {
+	var answer inputsAnswer
+	text, err := c.WithExec([]string{inboxPath, "inputs", requestDir + "/inputs.json"}).Stdout(ctx)
 	if err != nil {
 		return answer, fmt.Errorf("list what the builds read: %w", explain(err))
 	}
 	if err := json.Unmarshal([]byte(text), &answer); err != nil {
 		return answer, fmt.Errorf("read what the builds read: %w", err)
 	}
-	if len(answer.Queries) != len(apps) {
-		return answer, fmt.Errorf("list what the builds read: %d answers for %d apps", len(answer.Queries), len(apps))
-	}
 	return answer, nil
+}
+
+// unlisted tells whether go list has failed for a target.
+func (a inputsAnswer) unlisted() bool {
+	return slices.ContainsFunc(a.Queries, func(in inputs) bool {
+		return slices.ContainsFunc(in.Targets, func(v targetVerdict) bool { return v.Unlisted })
+	})
 }
 
 // outlined is a container with what go list needs to see, and the archive in it that has to be unpacked; "" when the sources

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,7 +91,7 @@ func (o outcome) failure(ctx context.Context, title string) report.Failure {
 	if err != nil {
 		output = err.Error()
 	}
-	return report.Failure{Title: title, Command: o.Command, ExitCode: o.ExitCode, Tail: report.Tail(output), Cause: o.cause()}
+	return report.Failure{Title: title, Command: o.Command, ExitCode: o.ExitCode, Tail: report.Tail(output), Cause: cmp.Or(o.cause(), goCause(output))}
 }
 
 // cause is what is known for sure about why the command ended.

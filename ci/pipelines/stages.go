@@ -36,6 +36,7 @@ type Config struct {
 	Publishing bool                             // what is verified is published then: reachable vulnerabilities fail
 	Only       *reach.Reach                     // verify looks at no more than a change reaches; nil: at everything
 	Over       func() string                    // why verify ends early, once its time is over, "" before; nil: it may take its time
+	Changed    func(context.Context) []string   // the files that have changed since the run began; nil: nobody looks
 	Change     Change                           // what is done to the sources before anything reads them; nil: nothing
 }
 

@@ -336,25 +336,57 @@ func (v verifier) testPackages(ctx context.Context, m project.Module, what teste
 	argv := testArgs(v.Project.Verify, what, race, v.NoCache)
 	step := v.step(name, m)
 	step.Command(argv...)
-	o, err := v.run(ctx, v.in(v.made.tests(), m, v.made.source()), command{step: step, argv: argv, limit: testLimit})
-	if err != nil {
-		return testOutcome{}, v.engineFailure(step, name, err)
+	container := v.in(v.made.tests(), m, v.made.source())
+	o, tests, err := v.goTest(ctx, step, m, container, argv)
+	if err == nil {
+		tests, err = v.again(ctx, step, m, container, tests, race)
 	}
-	v.show(ctx, step, o)
-	output, err := o.output(ctx)
-	if err != nil {
-		return testOutcome{}, v.engineFailure(step, name, err)
-	}
-	tests, err := report.ParseGoTest(strings.NewReader(output), report.Dirs{m.Path: m.Dir})
 	if err != nil {
 		return testOutcome{}, v.engineFailure(step, name, err)
 	}
 	got := testOutcome{tests: tests}
-	if !o.ok() || !tests.OK() {
+	if !tests.OK() || !o.ok() && len(tests.Flaky()) == 0 {
 		step.Fail(v.testFailure(ctx, m, o, tests))
 		return got, nil
 	}
 	return v.passed(ctx, step, o, got, race, what.covered)
+}
+
+// goTest runs go test and reads what it said.
+func (v verifier) goTest(ctx context.Context, step *report.StepRecorder, m project.Module, c *dagger.Container, argv []string) (outcome, report.Tests, error) {
+	o, err := v.run(ctx, c, command{step: step, argv: argv, limit: testLimit})
+	if err != nil {
+		return o, report.Tests{}, err
+	}
+	v.show(ctx, step, o)
+	output, err := o.output(ctx)
+	if err != nil {
+		return o, report.Tests{}, err
+	}
+	tests, err := report.ParseGoTest(strings.NewReader(output), report.Dirs{m.Path: m.Dir})
+	if err != nil && !o.ok() {
+		return o, report.Tests{}, nil // go test did not get as far as a test: its card shows what it said
+	}
+	return o, tests, err
+}
+
+// again runs tests that failed once more, as often as the project asks for: those that pass then are flaky. It never takes the
+// answer of an earlier run.
+func (v verifier) again(ctx context.Context, step *report.StepRecorder, m project.Module, c *dagger.Container, tests report.Tests, race bool) (report.Tests, error) {
+	for n := 1; n <= v.Project.Verify.Retry && !tests.OK(); n++ {
+		failed, ok := tests.Retryable()
+		if !ok {
+			return tests, nil
+		}
+		step.Progress(fmt.Sprintf("%s; once more, %d of %d", tests.Title(), n, v.Project.Verify.Retry))
+		attempt := c.WithEnvVariable("SLIPWAY_ATTEMPT", fmt.Sprintf("%s, %d", v.RunID, n))
+		_, second, err := v.goTest(ctx, step, m, attempt, retryArgs(v.Project.Verify, failed, race))
+		if err != nil {
+			return tests, err
+		}
+		tests = tests.Retried(second, n)
+	}
+	return tests, nil
 }
 
 func (v verifier) testFailure(ctx context.Context, m project.Module, o outcome, tests report.Tests) report.Failure {
@@ -390,6 +422,9 @@ func (v verifier) passed(ctx context.Context, step *report.StepRecorder, o outco
 	result := o.result(got.tests.Summary())
 	if got.tests.Cached() && result.Status == report.OK {
 		result.Status = report.Cached // go test answered from its own cache
+	}
+	if len(got.tests.Flaky()) > 0 {
+		result.Status, result.Findings = report.Warned, got.tests.Findings()
 	}
 	if !race && v.Project.Verify.Race {
 		result.Summary += ", race: not checked (" + v.NoTestRoot + ")"

@@ -67,6 +67,7 @@ type verifyConfig struct {
 	Strict   bool           `yaml:"strict" doc:"Style findings and known vulnerabilities fail too."`
 	Race     *bool          `yaml:"race" doc:"Run the tests with the race detector. Left out: true."`
 	Short    bool           `yaml:"short" doc:"Run go test -short."`
+	Retry    int            `yaml:"retry" rule:"retries" doc:"How often tests that failed are run again. One that passes then is flaky: it is shown as that, and fails nothing. Left out: never."`
 	Coverage coverageConfig `yaml:"coverage" doc:"Test coverage."`
 	Modules  []string       `yaml:"modules" rule:"place" some:"yes" doc:"Directories of the modules to verify. Left out: those of go.work, else the root module."`
 	Vuln     vulnConfig     `yaml:"vuln" doc:"Known vulnerabilities."`

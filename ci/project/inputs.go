@@ -80,13 +80,23 @@ func isCompiled(module, name string) bool {
 	if dir != "." && slices.ContainsFunc(strings.Split(dir, "/"), neverImported) || neverImported(base) || strings.HasSuffix(base, "_test.go") {
 		return false
 	}
-	if base == "default.pgo" {
+	return base == "default.pgo" || slices.Contains(compiledExtensions, path.Ext(base))
+}
+
+// compiledExtensions are of the files that the go command compiles, or gives to a C compiler or the linker.
+var compiledExtensions = []string{
+	".go", ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx", ".f", ".F", ".for", ".f90",
+	".s", ".S", ".sx", ".swig", ".swigcxx", ".syso",
+}
+
+// isSource says whether a file of this name may be compiled, in a test too, or says what is: those that editors put beside
+// the ones that they write are none.
+func isSource(base string) bool {
+	switch base {
+	case "go.mod", "go.sum", "go.work", "go.work.sum", "modules.txt", "default.pgo":
 		return true
 	}
-	return slices.Contains([]string{
-		".go", ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx", ".f", ".F", ".for", ".f90",
-		".s", ".S", ".sx", ".swig", ".swigcxx", ".syso",
-	}, path.Ext(base))
+	return !neverImported(base) && slices.Contains(compiledExtensions, path.Ext(base))
 }
 
 // neverImported are the names that the go command does not look at. Unlike

@@ -126,6 +126,7 @@ type Verify struct {
 	Strict   bool
 	Race     bool
 	Short    bool // go test -short
+	Retry    int  // how often tests that failed are run again
 	Coverage Coverage
 	Vuln     Vuln
 }

@@ -95,6 +95,8 @@ func ruleOf(name string) rule {
 		return rule{pattern: healthPattern}
 	case "time":
 		return rule{pattern: timePattern}
+	case "retries":
+		return rule{min: 0, max: 10}
 	case "percent":
 		return rule{min: 0, max: 100}
 	case "filled":

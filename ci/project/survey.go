@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // mostDirs is how many directories a survey names.
@@ -24,6 +26,32 @@ type Survey struct {
 	Left    []string // what the excludes leave out; nobody looked into it
 	Special []string // pipes, sockets and devices, which cannot be uploaded
 	Locked  []string // directories that may not be read
+	Sources Stamps   // the files that the go command compiles, tests included
+}
+
+// Stamps tell whether files have changed, by their names below a root.
+type Stamps map[string]Stamp
+
+// Stamp is what changes when a file does.
+type Stamp struct {
+	Bytes    int64
+	Modified time.Time
+}
+
+// Changed names the files that are not the same in later stamps, sorted: changed, new or gone.
+func (s Stamps) Changed(later Stamps) []string {
+	changed := map[string]bool{}
+	for name, stamp := range s {
+		if now, there := later[name]; !there || now.Bytes != stamp.Bytes || !now.Modified.Equal(stamp.Modified) {
+			changed[name] = true
+		}
+	}
+	for name := range later {
+		if _, before := s[name]; !before {
+			changed[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(changed))
 }
 
 // Usage is a directory and what is in it and below it, except for what is in
@@ -48,7 +76,7 @@ func Measure(ctx context.Context, root string, without []string) (Survey, error)
 	if err != nil {
 		return Survey{}, err
 	}
-	m := measurer{root: root, excludes: out}
+	m := measurer{root: root, excludes: out, survey: Survey{Sources: Stamps{}}}
 	top, err := m.walk(ctx, ".")
 	if err != nil {
 		return Survey{}, err
@@ -159,6 +187,9 @@ func (m *measurer) count(sum *measured, name string, entry fs.DirEntry) {
 	default:
 		if info, err := entry.Info(); err == nil { // else it went away meanwhile
 			sum.files, sum.bytes = sum.files+1, sum.bytes+info.Size()
+			if isSource(path.Base(name)) {
+				m.survey.Sources[name] = Stamp{info.Size(), info.ModTime()}
+			}
 		}
 	}
 }

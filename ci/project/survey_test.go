@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,8 +44,28 @@ func TestMeasure(t *testing.T) {
 			{Dir: "web/assets/big", Files: 1, Bytes: 5000}, {Dir: "docs", Files: 3, Bytes: 308}, {Dir: "web", Files: 1, Bytes: 100},
 			{Dir: "web/assets", Files: 1, Bytes: 50}, {Dir: ".", Files: 1, Bytes: 10},
 		},
-		Left: []string{".git", "dist", "empty/.DS_Store", "sub/.git", "web/node_modules"},
+		Left:    []string{".git", "dist", "empty/.DS_Store", "sub/.git", "web/node_modules"},
+		Sources: s.Sources,
 	}, s)
+	assert.Equal(t, []string{"main.go"}, slices.Sorted(maps.Keys(s.Sources)))
+}
+
+func TestStamps(t *testing.T) {
+	root := plant(t, map[string]int{"main.go": 10, "main_test.go": 10, "go.mod": 5, "gone/gone.go": 1, "README.md": 1, ".#main.go": 1})
+	measure := func() Stamps {
+		s, err := Measure(t.Context(), root, nil)
+		require.NoError(t, err)
+		return s.Sources
+	}
+	before := measure()
+	assert.Empty(t, before.Changed(measure()))
+	for name, text := range map[string]string{"README.md": "longer", ".#main.go": "longer", "main.go": "longer", "new/new.go": "package new"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
+	}
+	require.NoError(t, os.Remove(filepath.Join(root, "gone", "gone.go")))
+	require.NoError(t, os.Chtimes(filepath.Join(root, "go.mod"), time.Time{}, before["go.mod"].Modified.Add(time.Second)))
+	assert.Equal(t, []string{"go.mod", "gone/gone.go", "main.go", "new/new.go"}, before.Changed(measure()))
 }
 
 func TestMeasure_SpecialFilesAndLinks(t *testing.T) {

@@ -15,9 +15,12 @@ import (
 // modules it covers.
 func (l *loader) chooseVerify(ctx context.Context) error {
 	c := l.cfg.Verify
-	v := Verify{Strict: c.Strict, Race: c.Race == nil || *c.Race, Short: c.Short, Coverage: Coverage{Min: c.Coverage.Min}}
+	v := Verify{Strict: c.Strict, Race: c.Race == nil || *c.Race, Short: c.Short, Retry: c.Retry, Coverage: Coverage{Min: c.Coverage.Min}}
 	if percent := ruleOf("percent"); !percent.holds(c.Coverage.Min) {
 		l.doc.blame("verify.coverage.min", percent.between(), "a percentage, such as 70")
+	}
+	if retries := ruleOf("retries"); !retries.holds(float64(c.Retry)) {
+		l.doc.blame("verify.retry", retries.between(), "2 tells most flaky tests from broken ones")
 	}
 	for i, ignore := range c.Vuln.Ignore {
 		v.Vuln.Ignore = append(v.Vuln.Ignore, l.ignore(fmt.Sprintf("verify.vuln.ignore[%d]", i), ignore))

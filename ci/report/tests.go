@@ -35,7 +35,8 @@ type Case struct {
 	Duration Duration  `json:"duration_ms"`
 	Parent   bool      `json:"parent"` // has subtests
 	Findings []Finding `json:"findings"`
-	Output   string    `json:"output"` // not of a case that passed
+	Output   string    `json:"output"`          // not of a case that passed at once
+	Flaky    int       `json:"flaky,omitempty"` // how often it failed before it passed; then findings and output are of that
 }
 
 // JoinTests returns the outcome of several test runs as one.
@@ -118,6 +119,9 @@ func (t Tests) Summary() string {
 		parts = append(parts, fmt.Sprintf("%d failed", t.Failed))
 	}
 	parts = append(parts, fmt.Sprintf("%d passed", t.Passed))
+	if flaky := t.Flaky(); len(flaky) > 0 {
+		parts = append(parts, fmt.Sprintf("%d flaky: %s", len(flaky), strings.Join(flaky, ", ")))
+	}
 	if t.Skipped > 0 {
 		parts = append(parts, fmt.Sprintf("%d skipped", t.Skipped))
 	}

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -512,6 +513,52 @@ func TestInterrupted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A test that fails and then passes fails the run, unless the project asks for another try: then it is shown as what it is.
+func TestFlakyTests(t *testing.T) {
+	needsEngine(t)
+	m := newModule(t, "service", map[string]string{"greet/flaky_test.go": `package greet
+
+import (
+	"os"
+	"testing"
+)
+
+func TestBusy(t *testing.T) {
+	t.Run("port", func(t *testing.T) {
+		if os.Getenv("SLIPWAY_ATTEMPT") == "" { // only another try of slipway's has it
+			t.Fatal("address already in use")
+		}
+	})
+}
+`})
+	failureOf(t, m.fails(ship.Verify), "verify", "1 test failed")
+	m.replace("slipway.yaml", "version: 1\n", "version: 1\nverify: {retry: 2}\n")
+	tried := m.ships(ship.Verify)
+	assert.Equal(t, report.Warned, steps(tried, "verify")["test"])
+	assert.Contains(t, outline(tried), "1 flaky: TestBusy/port failed 1 of 2")
+	assert.Contains(t, m.read("reports", "junit.xml"), `<flakyFailure message="address already in use"`)
+	m.replace("greet/flaky_test.go", "SLIPWAY_ATTEMPT", "NEVER_SET")
+	failureOf(t, m.fails(ship.Verify), "verify", "1 test failed")
+}
+
+// What is written while the sources are read ends the run: what was tested would not be what was built.
+func TestTheProjectChangesWhileItIsRead(t *testing.T) {
+	needsEngine(t)
+	m := newModule(t, "tool", nil)
+	var once sync.Once
+	observer := report.ObserverFunc(func(e report.Event) {
+		if stage, ok := e.(report.StageStarted); ok && stage.Stage == "build" {
+			once.Do(func() { m.write("more.go", "package main\n") })
+		}
+	})
+	run, err := m.run(t.Context(), ship.Ship, m.options(), observer)
+	require.NoError(t, err)
+	require.Equal(t, ship.ExitFailed, run.ExitCode, outline(run))
+	assert.Equal(t, []string{"more.go"}, failureOf(t, run, "build", "the project changed while it was read").Tail)
+	assert.Empty(t, run.Artifacts)
+	m.ships(ship.Ship)
 }
 
 func TestTheOutputDirectoryIsLocked(t *testing.T) {

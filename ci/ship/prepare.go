@@ -36,6 +36,7 @@ func (r *run) prepare(ctx context.Context, stage *report.StageRecorder) (pipelin
 	group.Go(func() error { return r.openEngine(groupCtx, stage) })
 	if r.sendsAll() {
 		group.Go(func() error {
+			config.Changed = r.changes(config.Exclude)
 			r.found, config.Exclude = r.survey(groupCtx, config.Exclude)
 			return nil
 		})

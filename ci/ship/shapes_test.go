@@ -1,6 +1,7 @@
 package ship_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +78,32 @@ func TestAShapeThatIsRed(t *testing.T) {
 	assert.Len(t, builds, 3, "inputs and two programs: %v", builds)
 	for title := range builds {
 		assert.NotContains(t, title, "gen")
+	}
+}
+
+// What the go command says of modules is shown with what it means, and what to do.
+func TestModulesThatDoNotAgree(t *testing.T) {
+	for name, c := range map[string]struct {
+		shape                       string
+		over                        map[string]string
+		file, old, now, says, means string
+	}{
+		"vendor drift":   {"shapes/vendor", nil, "go.mod", "greeting v1.0.0", "greeting v1.1.0", "inconsistent vendoring", "go mod vendor"},
+		"another sum":    {"service", vulnerable, "go.sum", "v0.3.5 h1:i6", "v0.3.5 h1:j6", "checksum mismatch", "go.sum recorded"},
+		"no sum":         {"service", vulnerable, "go.sum", "golang.org/x/text v0.3.5 h1:i6eZZ+zk0SOf0xgBpEpPD18qWcJda6q1sxt3S0kzyUQ=\n", "", "missing go.sum entry", "go mod tidy"},
+		"no requirement": {"service", vulnerable, "go.mod", "require golang.org/x/text v0.3.5\n", "", "no required module", "go get"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			needsEngine(t)
+			m := newModule(t, c.shape, c.over)
+			m.replace(c.file, c.old, c.now)
+			m.commit()
+			run := m.fails(ship.Ship, elsewhere)
+			for _, f := range run.Failures {
+				assert.Contains(t, strings.Join(f.Tail, "\n")+fmt.Sprint(f.Findings), c.says, f.Step)
+				assert.Contains(t, f.Cause+strings.Join(f.Tail, "\n")+fmt.Sprint(f.Findings), c.means, f.Step)
+			}
+		})
 	}
 }
 

@@ -33,6 +33,19 @@ func (r *run) survey(ctx context.Context, exclude []string) (project.Survey, []s
 	return found, append(slices.Clone(exclude), pipelines.Literals(append(found.Special, found.Locked...))...)
 }
 
+// changes counts the sources once more, and names those that are not what they were.
+func (r *run) changes(exclude []string) func(context.Context) []string {
+	return func(ctx context.Context) []string {
+		ctx, cancel := context.WithTimeout(ctx, surveyLimit)
+		defer cancel()
+		now, err := project.Measure(ctx, r.project.Root, exclude)
+		if err != nil || r.found.Sources == nil {
+			return nil // it was not counted the first time, or takes too long
+		}
+		return r.found.Sources.Changed(now.Sources)
+	}
+}
+
 // sendsAll tells whether the engine gets the whole project. A run that only builds sends no more than the programs are made
 // of, later, when it knows what that is.
 func (r *run) sendsAll() bool {

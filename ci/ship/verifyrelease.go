@@ -17,7 +17,6 @@ import (
 	"github.com/slipway-ci/slipway/ci/oci/registry"
 	"github.com/slipway-ci/slipway/ci/project"
 	"github.com/slipway-ci/slipway/ci/report"
-	"github.com/slipway-ci/slipway/ci/secret"
 )
 
 // VerifyRelease as a verb.
@@ -68,7 +67,7 @@ func VerifyRelease(ctx context.Context, o VerifyOptions, observer report.Observe
 	defer client.Close()
 	opening := report.Run{Slipway: o.Slipway, Project: o.Reference, Verb: string(verifyRelease), Started: started}
 	v := &releaseVerifier{VerifyOptions: o, project: p, trusted: trust, client: client, repository: repository, report: report.NewRecorder(opening, observer, time.Now)}
-	v.report.Mask = secret.Mask(secrets...)
+	hide(v.report, o.Options, secrets)
 	return v.carryOut(ctx)
 }
 

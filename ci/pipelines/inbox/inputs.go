@@ -54,12 +54,15 @@ type answer struct {
 // targetAnswer says whether a target can be built, as far as constraints and
 // imports tell: bodies are the compiler's to judge. Excluded means that the code
 // is not meant for it: build constraints leave some package without a file. Any
-// other reason is a mistake in the source that the compiler will show as well.
+// other reason is a mistake in the source that the compiler will show as well,
+// unless it is Unlisted: then go list itself ended with that reason, and nothing
+// is known of what the build reads.
 type targetAnswer struct {
 	Env      []string `json:"env"`
 	Tags     []string `json:"tags"`
 	OK       bool     `json:"ok"`
 	Excluded bool     `json:"excluded"`
+	Unlisted bool     `json:"unlisted"`
 	Reason   string   `json:"reason"`
 }
 
@@ -138,13 +141,12 @@ func answerTarget(ctx context.Context, tool goTool, asked query, spec targetSpec
 		args = append(args, "-tags="+strings.Join(spec.Tags, ","))
 	}
 	output, err := tool.run(ctx, asked.Dir, spec.Env, append(args, "--", asked.Package)...)
-	if err != nil {
-		given.Reason = err.Error()
-		return nil, given
+	var packages []listedPackage
+	if err == nil {
+		packages, err = decodePackages(output)
 	}
-	packages, err := decodePackages(output)
 	if err != nil {
-		given.Reason = err.Error()
+		given.Unlisted, given.Reason = true, err.Error()
 		return nil, given
 	}
 	given.Excluded, given.Reason = verdict(packages)

@@ -56,6 +56,7 @@ type (
 		Failure *junitProblem `xml:"failure,omitempty"`
 		Error   *junitProblem `xml:"error,omitempty"`
 		Skipped *junitProblem `xml:"skipped,omitempty"`
+		Flaky   *junitProblem `xml:"flakyFailure,omitempty"` // as Maven's Surefire has it
 	}
 	junitProblem struct {
 		Message string `xml:"message,attr"`
@@ -112,6 +113,9 @@ func newJUnitSuite(s report.Suite) junitSuite {
 
 func newJUnitCase(s report.Suite, c report.Case) junitCase {
 	out := junitCase{Class: s.Package, Name: c.Name, Time: junitTime(c.Duration.Std())}
+	if c.Flaky > 0 {
+		out.Flaky = problem(c.Findings, c.Output)
+	}
 	switch c.Status {
 	case report.Failed:
 		out.Failure = problem(c.Findings, c.Output)

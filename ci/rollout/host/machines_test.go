@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -202,13 +203,17 @@ func (s *site) follows(t *testing.T, spec Spec) {
 func (s *site) survives(t *testing.T) {
 	killed, slots := 0, make(chan struct{}, 4) // most of the time they wait for a lease to end
 	var all sync.WaitGroup
-	for _, strategy := range []rollout.Strategy{rollout.BlueGreen, rollout.Canary} { // with one machine, rolling is blue-green
+	for strategy, machines := range map[rollout.Strategy]int{rollout.BlueGreen: 1, rollout.Canary: 1, rollout.Rolling: 2} { // with one machine, rolling is blue-green
 		before, after := rollout.Release{Artifact: "one"}, rollout.Release{Artifact: "two"}
-		steps, err := rollout.Plan(rollout.Spec{Environment: "prod", Release: after, Targets: []string{"a"}, Strategy: strategy}, rollout.Observed{
-			Targets: []rollout.Target{{Name: "a", Committed: before.Digest(), Slots: []rollout.Slot{{Name: rollout.Blue, Release: before.Digest(), Health: rollout.Healthy, Weight: 100}}}}})
+		spec, seen := rollout.Spec{Environment: "prod", Release: after, Strategy: strategy}, rollout.Observed{}
+		for _, name := range []string{"a", "b"}[:machines] {
+			spec.Targets = append(spec.Targets, name)
+			seen.Targets = append(seen.Targets, rollout.Target{Name: name, Committed: before.Digest(), Slots: []rollout.Slot{{Name: rollout.Blue, Release: before.Digest(), Health: rollout.Healthy, Weight: 100}}})
+		}
+		steps, err := rollout.Plan(spec, seen)
 		require.NoError(t, err)
 		for i, step := range steps {
-			one := &site{machines: []*machinetest.Machine{s.machines[killed%len(s.machines)]}, helper: s.helper, program: s.program}
+			one := &site{machines: slices.Concat(s.machines, s.machines)[killed%len(s.machines):][:machines], helper: s.helper, program: s.program}
 			spec := s.service()
 			killed++
 			slots <- struct{}{}
@@ -248,13 +253,16 @@ func (s *site) killedAt(t *testing.T, spec Spec, strategy rollout.Strategy, at i
 	require.Eventually(t, func() bool {
 		observed, err := d.Observe(t.Context(), d.Targets())
 		require.NoError(t, err)
-		target := observed.Targets[0]
-		return target.Lease.Owner == "" && target.Serves(target.Committed)
+		return !slices.ContainsFunc(observed.Targets, func(target rollout.Target) bool {
+			return target.Lease.Owner != "" || !target.Serves(target.Committed)
+		})
 	}, 2*time.Minute, time.Second, "it goes back by itself")
 	deployed(t, d, strategy, second)
 	observed, err := d.Observe(t.Context(), d.Targets())
 	require.NoError(t, err)
-	assert.True(t, observed.Targets[0].Live(second.Release.Digest()), "%+v", observed.Targets[0])
+	for _, target := range observed.Targets {
+		assert.True(t, target.Live(second.Release.Digest()), "%+v", target)
+	}
 }
 
 // refused tries what is wrong with a machine. Each is told before anything is changed, with what to do.

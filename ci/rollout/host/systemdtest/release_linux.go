@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,17 +93,31 @@ func Stage(t testing.TB, m Caller, r Release) {
 	require.Nil(t, m.Call(t, protocol.Request{Service: r.Service, Verb: protocol.Stage, Release: &r.Release}, nil).Error)
 }
 
-// FreePorts are two on which nobody listens now.
-func FreePorts(t testing.TB) [2]int {
+// Ports of tests are below those that Linux gives to outgoing connections, which come and go at any moment.
+const (
+	firstPort = 10000
+	manyPorts = 20000
+)
+
+// nextPort counts the ports of all tests in this process, from a place that others hardly share.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(rand.Int64N(manyPorts)) }
+
+// FreePorts are two on which nobody listens, and which no other test of this process gets.
+func FreePorts(t testing.TB) (free [2]int) {
 	t.Helper()
-	var ports [2]int
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+	for i := range free {
+		for tries := 0; free[i] == 0; tries++ {
+			require.Less(t, tries, 100, "all ports are taken")
+			port := firstPort + int(nextPort.Add(1)%manyPorts)
+			if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+				free[i] = port
+				require.NoError(t, l.Close())
+			}
+		}
 	}
-	return ports
+	return free
 }
 
 func sum(content []byte) string {

@@ -53,7 +53,8 @@ type fleet struct {
 	machines           []*machinetest.Machine
 }
 
-func start(t *testing.T, strategy string) *fleet {
+// start makes them, with the greeter changed first.
+func start(t *testing.T, strategy string, change ...func(*fleet)) *fleet {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it needs machines: run without -short")
@@ -67,6 +68,9 @@ func start(t *testing.T, strategy string) *fleet {
 	require.NoError(t, os.CopyFS(f.dir, os.DirFS("../../examples/greeter")))
 	f.write("slipway.yaml", strings.Replace(configuration, "STRATEGY", strategy, 1))
 	f.write(".gitignore", "dist/\n")
+	for _, c := range change {
+		c(f)
+	}
 	f.git("init", "-q")
 	f.release("v1.0.0")
 	f.run(0, "ship", "--skip", skipped) // before the machines are there: they need not wait for it

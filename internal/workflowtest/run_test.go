@@ -226,8 +226,12 @@ func noVulnerabilities(t *testing.T) string {
 	return dir
 }
 
-// The job that tests every night, with the tests that need no engine, and on this machine in the place of its container.
+// The job that tests every night, with the tests that need no engine, and on this machine in the place of its container. What it
+// runs is what runs this test: only "make soak" has it, because it compiles everything once more.
 func TestNightlyTests(t *testing.T) {
+	if os.Getenv("SLIPWAY_SOAK") == "" {
+		t.Skip("it compiles all tests once more: make soak runs it")
+	}
 	r := newRunner(t)
 	workflow := read(t, filepath.Join(root(t), ".github", "workflows", "ci.yml"))
 	container := regexp.MustCompile(`\n    container: .*`)

@@ -50,7 +50,7 @@ func (a *assembly) writeBills() error {
 	return nil
 }
 
-// billOfBinary asks the binary itself. Some cannot tell: WebAssembly, and AIX's without symbols.
+// billOfBinary asks the binary itself. Some cannot tell: WebAssembly, AIX's without symbols, and some of Plan 9's.
 func (a *assembly) billOfBinary(stage *report.StageRecorder, b pipelines.Binary) error {
 	if b.Info.GoVersion == "" {
 		stage.AppStep(appLabel(a.run.project, b.App), b.Target.String()).Done(report.Result{Status: report.NotChecked, Summary: "a binary of this format does not tell"})

@@ -122,19 +122,25 @@ func (f *fleet) release(tag string) {
 	f.git("tag", tag)
 }
 
-// run runs the command, and wants an exit code.
-func (f *fleet) run(code int, args ...string) (stdout, stderr string) {
+func (f *fleet) command(args ...string) *exec.Cmd {
 	f.Helper()
 	cache, err := ship.CacheDir(os.Getenv)
 	require.NoError(f, err)
-	cmd := exec.Command(f.slipway, append(args, "-C", f.dir)...)
 	gopath, err := exec.Command("go", "env", "GOPATH").Output()
 	require.NoError(f, err)
+	cmd := exec.Command(f.slipway, append(args, "-C", f.dir)...)
 	cmd.Env = append(os.Environ(), "HOME="+f.home, "SLIPWAY_CACHE="+cache, "GOPATH="+strings.TrimSpace(string(gopath)), "GREETER_TOKEN=a-secret-token", "CI=true", "SSH_AUTH_SOCK=")
+	return cmd
+}
+
+// run runs the command, and wants an exit code.
+func (f *fleet) run(code int, args ...string) (stdout, stderr string) {
+	f.Helper()
+	cmd := f.command(args...)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	begin := time.Now()
-	err = cmd.Run()
+	err := cmd.Run()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		require.NoError(f, err)

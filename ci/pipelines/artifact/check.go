@@ -139,9 +139,10 @@ func canBeStatic(t target.Target) bool {
 	return false
 }
 
-// tells says whether a binary's build information can be read: not in WebAssembly, and not in XCOFF without symbols.
+// tells says whether a binary's build information can be read: not in WebAssembly, not in XCOFF without symbols, and not in every
+// one for Plan 9, where it may lie at a place at which debug/buildinfo does not look.
 func (i image) tells(r io.ReaderAt) bool {
-	if i.format == formatXCOFF {
+	if i.format == formatXCOFF || i.format == formatPlan9 {
 		_, err := buildinfo.Read(r)
 		return err == nil
 	}

@@ -204,6 +204,7 @@ func TestFormatsByMagic(t *testing.T) {
 		found, err := inspect(strings.NewReader(head), int64(len(head)))
 		require.NoError(t, err)
 		assert.Equal(t, want, found)
+		assert.False(t, found.tells(strings.NewReader(head)), "whatever build information there is cannot be found")
 	}
 }
 

@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -115,19 +116,100 @@ func prepare(t *testing.T, d *Driver, r Rendered) {
 func deployed(t *testing.T, d *Driver, strategy rollout.Strategy, r Rendered) {
 	t.Helper()
 	prepare(t, d, r)
+	result := rollsOut(t, d, strategy, r)
+	require.Equal(t, rollout.Done, result.Outcome, "%v", result.Cause)
+}
+
+// rollsOut rolls out what is prepared.
+func rollsOut(t *testing.T, d *Driver, strategy rollout.Strategy, r Rendered) rollout.Result {
+	t.Helper()
 	spec := quick(strategy, d.Targets())
 	spec.Release, spec.Gates.NoTraffic = r.Release, rollout.PassOnHealth
 	spec.Gates.Every, spec.Gates.Deadline = rollout.Duration(time.Second), rollout.Duration(2*time.Minute)
-	result := rollout.Runner{Driver: d, Owner: "me", TTL: time.Minute, StepDeadline: patience}.Run(t.Context(), spec)
-	require.Equal(t, rollout.Done, result.Outcome, "%v", result.Cause)
+	return rollout.Runner{Driver: d, Owner: "me", TTL: time.Minute, StepDeadline: patience}.Run(t.Context(), spec)
 }
 
 func TestMachines(t *testing.T) {
 	s := newSite(t, 3)
 	t.Run("refused", func(t *testing.T) { s.refused(t) })
 	t.Run("deploy", func(t *testing.T) { s.deploys(t) })
+	t.Run("back", func(t *testing.T) {
+		s.exits(t)
+		assert.Less(t, s.goesBack(t), 10*time.Second, "a second, on machines that do nothing else")
+	})
+	t.Run("disk full", func(t *testing.T) { s.fills(t) })
 	t.Run("killed", func(t *testing.T) { s.survives(t) })
 	t.Run("conformance", func(t *testing.T) { s.conforms(t) })
+}
+
+// A fleet of ten goes back as one.
+func TestTenMachinesGoBack(t *testing.T) {
+	if os.Getenv("SLIPWAY_SOAK") == "" {
+		t.Skip("it starts ten machines: make soak runs it")
+	}
+	took := newSite(t, 10).goesBack(t)
+	assert.Less(t, took, 30*time.Second)
+}
+
+// exits rolls out a release that ends at once: it gets no traffic, and the old one keeps all of it.
+func (s *site) exits(t *testing.T) {
+	spec := s.service()
+	d := s.open(t, spec.Service, s.home(t))
+	first := version(t, spec, "1")
+	deployed(t, d, rollout.BlueGreen, first)
+	spec.Environment = append(spec.Environment, systemd.Variable{Name: "EXITS", Value: "1"})
+	second := version(t, spec, "2")
+	prepare(t, d, second)
+	result := rollsOut(t, d, rollout.BlueGreen, second)
+	require.Equal(t, rollout.RolledBack, result.Outcome, "%v", result.Cause)
+	t.Log(result.Cause)
+	s.serve(t, d, first)
+}
+
+// goesBack rolls out a release that turns unhealthy on one machine when it has all traffic, and tells how long after the gate
+// that sees it all machines send their traffic to the old release again.
+func (s *site) goesBack(t *testing.T) time.Duration {
+	spec := s.service()
+	d := s.open(t, spec.Service, s.home(t))
+	first := version(t, spec, "1")
+	deployed(t, d, rollout.BlueGreen, first)
+	unwell := "/etc/unwell-" + spec.Service
+	spec.Environment = append(spec.Environment, systemd.Variable{Name: "UNHEALTHY_WITH", Value: unwell})
+	second := version(t, spec, "2")
+	prepare(t, d, second)
+	wanted := quick(rollout.BlueGreen, d.Targets())
+	wanted.Release, wanted.Bake, wanted.Gates.NoTraffic = second.Release, rollout.Duration(2*time.Minute), rollout.PassOnHealth
+	wanted.Gates.Every, wanted.Gates.Deadline = rollout.Duration(200*time.Millisecond), rollout.Duration(2*time.Minute)
+	var ill sync.Once
+	var failed, back time.Time
+	result := rollout.Runner{Driver: d, Owner: "me", TTL: time.Minute, StepDeadline: patience, Notify: func(e rollout.Event) {
+		switch {
+		case e.Phase == rollout.Ended && e.Step.Verb == rollout.Shift:
+			ill.Do(func() {
+				_, err := s.machines[0].Try("touch "+unwell, "")
+				assert.NoError(t, err)
+			})
+		case e.Phase == rollout.Ended && e.Step.Verb == rollout.Gate && e.Err != nil:
+			failed = time.Now()
+		case e.Phase == rollout.Undone && e.Step.Verb == rollout.Shift:
+			back = time.Now()
+		}
+	}}.Run(t.Context(), wanted)
+	require.Equal(t, rollout.RolledBack, result.Outcome, "%v", result.Cause)
+	require.False(t, failed.IsZero() || back.Before(failed), "%v: failed %s, back %s", result.Cause, failed, back)
+	s.serve(t, d, first)
+	t.Logf("%d machines: all traffic is back %s after the gate failed: %v", len(s.machines), back.Sub(failed).Round(time.Millisecond), result.Cause)
+	return back.Sub(failed)
+}
+
+// serve asserts that all machines serve a release, and nothing else.
+func (s *site) serve(t *testing.T, d *Driver, r Rendered) {
+	t.Helper()
+	observed, err := d.Observe(t.Context(), d.Targets())
+	require.NoError(t, err)
+	for _, target := range observed.Targets {
+		assert.True(t, target.Live(r.Release.Digest()), "%+v", target)
+	}
 }
 
 func (s *site) conforms(t *testing.T) {
@@ -198,6 +280,65 @@ func (s *site) follows(t *testing.T, spec Spec) {
 	}
 }
 
+// fills has the disk of a machine run full: before anything is sent, while it is sent, while a release is written, and while it
+// is switched. The release that runs goes on, and with room again the same command leads to the new one.
+func (s *site) fills(t *testing.T) {
+	m := s.machines[0]
+	one := &site{machines: s.machines[:1], helper: s.helper, program: s.program}
+	m.Run(t, "mkdir -p /var/lib/slipway && mount -t tmpfs -o size=64m,mode=755 none /var/lib/slipway")
+	spec := s.service()
+	defer m.Run(t, "systemctl stop '"+spec.Service+"-*'; umount -l /var/lib/slipway")
+	fill := func() { m.Run(t, "cat /dev/zero >/var/lib/slipway/filler 2>/dev/null; sync; true") }
+	empty := func() { m.Run(t, "rm -f /var/lib/slipway/filler") }
+	d := one.open(t, spec.Service, one.home(t))
+	first := version(t, spec, "1")
+	deployed(t, d, rollout.BlueGreen, first)
+	for at, fails := range map[string]func(next Rendered) error{
+		"before anything": func(next Rendered) error {
+			fill()
+			_, err := d.Preflight(t.Context(), next)
+			return err
+		},
+		"the upload": func(next Rendered) error {
+			_, err := d.Preflight(t.Context(), next)
+			require.NoError(t, err)
+			fill()
+			return errors.Join(d.Upload(t.Context(), next, nil), d.Stage(t.Context(), next))
+		},
+		"the release": func(next Rendered) error {
+			_, err := d.Preflight(t.Context(), next)
+			require.NoError(t, err)
+			require.NoError(t, d.Upload(t.Context(), next, nil))
+			fill()
+			return d.Stage(t.Context(), next)
+		},
+		"the switch": func(next Rendered) error {
+			prepare(t, d, next)
+			fill()
+			result := rollsOut(t, d, rollout.BlueGreen, next)
+			require.NotEqual(t, rollout.Done, result.Outcome)
+			t.Log(result.Outcome)
+			return result.Cause
+		},
+	} {
+		t.Run(at, func(t *testing.T) {
+			err := fails(version(t, spec, "while "+strings.ReplaceAll(at, " ", "-")))
+			require.Error(t, err)
+			t.Log(err)
+			assert.Regexp(t, "(?i)free|full|no space", err.Error())
+			served := m.Run(t, fmt.Sprintf("for p in %d %d; do curl -fsS http://127.0.0.1:$p/ && break; done 2>/dev/null", spec.Ports.Blue, spec.Ports.Green))
+			assert.Equal(t, "1", served)
+			empty()
+			observed, err := d.Observe(t.Context(), d.Targets())
+			require.NoError(t, err)
+			assert.True(t, observed.Targets[0].Serves(first.Release.Digest()), "%+v", observed.Targets[0])
+		})
+	}
+	second := version(t, spec, "2")
+	deployed(t, d, rollout.BlueGreen, second)
+	one.serve(t, d, second)
+}
+
 // survives kills the deployer at every step of a rollout: its connections end, and it does nothing any more. The machine goes
 // back by itself, and the same command again leads to the release.
 func (s *site) survives(t *testing.T) {
@@ -258,11 +399,7 @@ func (s *site) killedAt(t *testing.T, spec Spec, strategy rollout.Strategy, at i
 		})
 	}, 2*time.Minute, time.Second, "it goes back by itself")
 	deployed(t, d, strategy, second)
-	observed, err := d.Observe(t.Context(), d.Targets())
-	require.NoError(t, err)
-	for _, target := range observed.Targets {
-		assert.True(t, target.Live(second.Release.Digest()), "%+v", target)
-	}
+	s.serve(t, d, second)
 }
 
 // refused tries what is wrong with a machine. Each is told before anything is changed, with what to do.

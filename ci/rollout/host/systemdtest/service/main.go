@@ -1,9 +1,8 @@
 // Service is a small service for machines in a directory. It listens on PORT and answers VERSION. Its environment says how it
-// does: NEVER_HEALTHY, UNHEALTHY_WITH (a file that is there), EXITS, SLOW (a time).
+// does: NEVER_HEALTHY, UNHEALTHY_WITH (a file that is there), EXITS.
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,10 +26,6 @@ func run(getenv func(string) string) error {
 	if getenv("EXITS") != "" {
 		return errors.New("it was told to exit")
 	}
-	slow, err := time.ParseDuration(cmp.Or(getenv("SLOW"), "0s"))
-	if err != nil {
-		return err
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		_, missing := os.Stat(getenv("UNHEALTHY_WITH"))
@@ -43,7 +38,6 @@ func run(getenv func(string) string) error {
 	})
 	mux.HandleFunc("GET /variable/{name}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, getenv(r.PathValue("name"))) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(slow)
 		fmt.Fprint(w, getenv("VERSION"))
 	})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)

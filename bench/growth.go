@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/slipway-ci/slipway/ci/target"
 )
@@ -31,6 +32,9 @@ func (b *bench) writeGrowth(ctx context.Context, doc *document) error {
 	var all []grown
 	var problems []error
 	for _, g := range b.growings() {
+		if !strings.Contains(g.what, b.growing) {
+			continue
+		}
 		for _, size := range g.sizes {
 			b.say("%s: %d", g.what, size)
 			found, err := b.grow(ctx, g, size)

@@ -1,9 +1,10 @@
 package deploytest
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,35 +16,40 @@ import (
 	"github.com/slipway-ci/slipway/internal/loadtest"
 )
 
-// load asks all machines through their proxies, as clients do that try nothing twice.
-type load []*loadtest.Load
-
-func (f *fleet) load(rate int) load {
-	var all load
+// load asks all machines through their proxies, as clients do that try nothing twice. Each is asked from where it is: the way there
+// from outside has limits of its own.
+func (f *fleet) load(rate int) *load {
+	f.Helper()
+	file := filepath.Join(f.TempDir(), "load")
+	cmd := exec.Command("go", "build", "-o", file, "../loadtest/testdata/load")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := cmd.CombinedOutput()
+	require.NoError(f, err, string(output))
+	program, err := os.ReadFile(file)
+	require.NoError(f, err)
 	for _, m := range f.machines {
-		all = append(all, loadtest.Start(f.Context(), loadtest.Plan{
-			Address: m.Address(80), Rate: rate / len(f.machines), Path: "/hello?name=Ada",
-			Check: func(_ loadtest.Kind, body []byte) error {
-				if !bytes.HasSuffix(body, []byte(", Ada!\n")) {
-					return fmt.Errorf("%.100q", body)
-				}
-				return nil
-			},
-		}))
+		m.Copy(f.T, "/usr/local/bin/load", 0o755, program)
+		m.Run(f.T, fmt.Sprintf("rm -f /run/load.json; systemd-run --collect --unit=load /usr/local/bin/load 127.0.0.1:80 %d /run/load.json '/hello?name=Ada' ', Ada!'", rate/len(f.machines)))
 	}
-	return all
+	return &load{f}
 }
+
+// load is one that runs.
+type load struct{ fleet *fleet }
 
 // posts has the greeter take what it is sent, too.
 func posts(f *fleet) { f.replace("internal/server/handler.go", `"GET /hello"`, `"/hello"`) }
 
 // stop ends the load, says what came of it, and counts.
-func (l load) stop(t *testing.T) (requests, failed int) {
+func (l *load) stop(t *testing.T) (requests, failed int) {
 	t.Helper()
-	for i, one := range l {
-		report := one.Stop()
-		t.Logf("machine%d\n%s", i+1, report)
-		requests, failed = requests+report.Requests(), failed+report.Failed()
+	for _, m := range l.fleet.machines {
+		m.Run(t, "systemctl stop load")
+		var end struct{ Report *loadtest.Report }
+		require.NoError(t, json.Unmarshal([]byte(m.Run(t, "cat /run/load.json")), &end))
+		require.NotNil(t, end.Report, m.Name)
+		t.Logf("%s\n%s", m.Name, end.Report)
+		requests, failed = requests+end.Report.Requests(), failed+end.Report.Failed()
 	}
 	return requests, failed
 }

@@ -1,4 +1,8 @@
-// Command load asks an address until SIGTERM, and keeps what came of it so far in a file.
+// Command load asks an address until SIGTERM, and keeps what came of it so far in a file:
+//
+//	load ADDRESS RATE FILE [PATH END]
+//
+// With a path, an answer is whole when it has that end; else it is that of the command echo.
 package main
 
 import (
@@ -30,7 +34,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	load := loadtest.Start(context.Background(), loadtest.Plan{Address: address, Rate: rate, Timeout: 2 * time.Minute, Check: named})
+	plan := loadtest.Plan{Address: address, Rate: rate, Timeout: 2 * time.Minute, Check: named}
+	if len(os.Args) == 6 {
+		plan.Path, plan.Check = os.Args[4], ending(os.Args[5])
+	}
+	load := loadtest.Start(context.Background(), plan)
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -54,6 +62,15 @@ func write(file string, p progress) {
 	}
 	if err != nil {
 		log.Fatal(err)
+	}
+}
+
+func ending(end string) func(loadtest.Kind, []byte) error {
+	return func(_ loadtest.Kind, body []byte) error {
+		if !strings.HasSuffix(strings.TrimSpace(string(body)), end) {
+			return fmt.Errorf("%.100q", body)
+		}
+		return nil
 	}
 }
 

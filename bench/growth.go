@@ -32,7 +32,7 @@ func (b *bench) writeGrowth(ctx context.Context, doc *document) error {
 	var all []grown
 	var problems []error
 	for _, g := range b.growings() {
-		if !strings.Contains(g.what, b.growing) {
+		if !strings.HasPrefix(g.what, b.growing) {
 			continue
 		}
 		for _, size := range g.sizes {

@@ -89,7 +89,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.compare, "compare", true, "measure against go build and GoReleaser")
 	flags.BoolVar(&o.ship, "ship", true, "measure whole runs (slipway ship) too")
 	flags.BoolVar(&o.growth, "growth", true, "measure more targets, more programs, more files")
-	flags.StringVar(&o.growing, "growing", "", "measure only the growth that has this `text` in its name, such as targets")
+	flags.StringVar(&o.growing, "growing", "", "measure only the growth whose name begins with this `text`, such as targets")
 	flags.BoolVar(&o.profile, "profile", false, "tell where the time of our own runs goes, and measure nothing else")
 	flags.BoolVar(&o.quick, "quick", false, "smallest sizes: see whether the bench works")
 	list := flags.String("target", "", "build only these, such as linux/amd64,linux/arm64 (six)")

@@ -157,10 +157,7 @@ func (s Stages) buildOne(ctx context.Context, job *buildJob, out Output) error {
 	argv := buildArgs(job.app, name)
 	if job.verdict.Unlisted {
 		job.failed = true
-		job.step.Fail(report.Failure{
-			Title: "cannot be built for " + job.target.String(), Command: argv, Tail: report.Tail(job.verdict.Reason), Cause: goCause(job.verdict.Reason),
-			Next: "see the lines above", Reproduce: job.reproduce(),
-		})
+		job.step.Fail(job.unlisted(argv))
 		return nil
 	}
 	job.step.Command(argv...)
@@ -213,6 +210,14 @@ func (s Stages) buildFailure(ctx context.Context, job *buildJob, o outcome) repo
 	}
 	failure.Reproduce = job.reproduce()
 	return failure
+}
+
+// unlisted is the card of a target that go list failed for: nothing is known of what its build reads.
+func (j *buildJob) unlisted(argv []string) report.Failure {
+	return report.Failure{
+		Title: "cannot be built for " + j.target.String(), Command: argv, Tail: report.Tail(j.verdict.Reason), Cause: goCause(j.verdict.Reason),
+		Next: "see the lines above", Reproduce: j.reproduce(),
+	}
 }
 
 func (j *buildJob) reproduce() string {

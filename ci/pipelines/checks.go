@@ -160,6 +160,6 @@ func retryArgs(v project.Verify, failed map[string][]string, race bool) []string
 	}
 	slices.Sort(packages)
 	slices.Sort(names)
-	args := testArgs(v, tested{packages: []string{"-run", "^(" + strings.Join(slices.Compact(names), "|") + ")$"}}, race, true)
+	args := append(testArgs(v, tested{}, race, true), "-run", "^("+strings.Join(slices.Compact(names), "|")+")$")
 	return append(args, packages...)
 }

@@ -66,7 +66,7 @@ func (s Stages) inputs(ctx context.Context, apps []project.App) (inputsAnswer, e
 	}
 	container = container.WithNewFile(requestDir+"/inputs.json", string(request))
 	if answer, err = askInputs(ctx, container); err == nil && answer.Started.Before(s.Started) && answer.unlisted() {
-		answer, err = askInputs(ctx, container.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID))
+		answer, err = askInputs(ctx, container.WithEnvVariable(attemptVariable, s.RunID))
 	}
 	if err == nil && len(answer.Queries) != len(apps) {
 		err = fmt.Errorf("list what the builds read: %d answers for %d apps", len(answer.Queries), len(apps))

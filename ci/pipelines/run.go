@@ -115,6 +115,9 @@ func (o outcome) limit() string {
 	return fmt.Sprintf(": its limit is %d MiB", o.Limit>>20)
 }
 
+// attemptVariable is set in a container to have a command run that has run before.
+const attemptVariable = "SLIPWAY_ATTEMPT"
+
 // command is what a container runs.
 type command struct {
 	step  *report.StepRecorder // that is told when it waits
@@ -133,7 +136,7 @@ func (s Stages) run(ctx context.Context, c *dagger.Container, cmd command) (outc
 	defer release()
 	o, err := s.replayOrRun(ctx, c, cmd)
 	if err == nil && o.Cached && !o.ok() {
-		return s.replayOrRun(ctx, c.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID), cmd)
+		return s.replayOrRun(ctx, c.WithEnvVariable(attemptVariable, s.RunID), cmd)
 	}
 	return o, err
 }

@@ -66,7 +66,7 @@ func (s Stages) smokeService(ctx context.Context, step *report.StepRecorder, app
 	step.Command(command...)
 	result, err := s.smoke(ctx, step, container, argv)
 	if err == nil && result.problem(*app.Service) != "" && result.Started.Before(s.Started) {
-		result, err = s.smoke(ctx, step, container.WithEnvVariable("SLIPWAY_ATTEMPT", s.RunID), argv) // a failure is never replayed
+		result, err = s.smoke(ctx, step, container.WithEnvVariable(attemptVariable, s.RunID), argv) // a failure is never replayed
 	}
 	if err != nil {
 		return s.engineFailure(step, "smoke "+app.Name, err)

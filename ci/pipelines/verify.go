@@ -379,7 +379,7 @@ func (v verifier) again(ctx context.Context, step *report.StepRecorder, m projec
 			return tests, nil
 		}
 		step.Progress(fmt.Sprintf("%s; once more, %d of %d", tests.Title(), n, v.Project.Verify.Retry))
-		attempt := c.WithEnvVariable("SLIPWAY_ATTEMPT", fmt.Sprintf("%s, %d", v.RunID, n))
+		attempt := c.WithEnvVariable(attemptVariable, fmt.Sprintf("%s, %d", v.RunID, n))
 		_, second, err := v.goTest(ctx, step, m, attempt, retryArgs(v.Project.Verify, failed, race))
 		if err != nil {
 			return tests, err

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -518,7 +519,8 @@ func TestInterrupted(t *testing.T) {
 // A test that fails and then passes fails the run, unless the project asks for another try: then it is shown as what it is.
 func TestFlakyTests(t *testing.T) {
 	needsEngine(t)
-	m := newModule(t, "service", map[string]string{"greet/flaky_test.go": `package greet
+	salt := fmt.Sprintf("// %d: no engine has run this before, so that none repeats a failure to see whether it was the network\n", time.Now().UnixNano())
+	m := newModule(t, "service", map[string]string{"greet/flaky_test.go": salt + `package greet
 
 import (
 	"os"

@@ -120,12 +120,18 @@ func deployed(t *testing.T, d *Driver, strategy rollout.Strategy, r Rendered) {
 	require.Equal(t, rollout.Done, result.Outcome, "%v", result.Cause)
 }
 
-// rollsOut rolls out what is prepared.
-func rollsOut(t *testing.T, d *Driver, strategy rollout.Strategy, r Rendered, change ...func(*rollout.Spec)) rollout.Result {
-	t.Helper()
+// unhurried is a rollout whose gates are for machines that have much else to do.
+func unhurried(strategy rollout.Strategy, d *Driver, r Rendered) rollout.Spec {
 	spec := quick(strategy, d.Targets())
 	spec.Release, spec.Gates.NoTraffic = r.Release, rollout.PassOnHealth
 	spec.Gates.Every, spec.Gates.Deadline = rollout.Duration(time.Second), rollout.Duration(2*time.Minute)
+	return spec
+}
+
+// rollsOut rolls out what is prepared.
+func rollsOut(t *testing.T, d *Driver, strategy rollout.Strategy, r Rendered, change ...func(*rollout.Spec)) rollout.Result {
+	t.Helper()
+	spec := unhurried(strategy, d, r)
 	for _, c := range change {
 		c(&spec)
 	}
@@ -180,9 +186,8 @@ func (s *site) goesBack(t *testing.T) time.Duration {
 	spec.Environment = append(spec.Environment, systemd.Variable{Name: "UNHEALTHY_WITH", Value: unwell})
 	second := version(t, spec, "2")
 	prepare(t, d, second)
-	wanted := quick(rollout.BlueGreen, d.Targets())
-	wanted.Release, wanted.Bake, wanted.Gates.NoTraffic = second.Release, rollout.Duration(2*time.Minute), rollout.PassOnHealth
-	wanted.Gates.Every, wanted.Gates.Deadline = rollout.Duration(200*time.Millisecond), rollout.Duration(2*time.Minute)
+	wanted := unhurried(rollout.BlueGreen, d, second)
+	wanted.Bake, wanted.Gates.Every = rollout.Duration(2*time.Minute), rollout.Duration(200*time.Millisecond)
 	var ill sync.Once
 	var failed, back time.Time
 	result := rollout.Runner{Driver: d, Owner: "me", TTL: time.Minute, StepDeadline: patience, Notify: func(e rollout.Event) {
@@ -392,9 +397,8 @@ func (s *site) killedAt(t *testing.T, spec Spec, strategy rollout.Strategy, at i
 				}
 			}
 		}}
-	wanted := quick(strategy, d.Targets())
-	wanted.Release, wanted.Batch, wanted.Gates.NoTraffic = second.Release, 1, rollout.PassOnHealth
-	wanted.Gates.Every, wanted.Gates.Deadline = rollout.Duration(time.Second), rollout.Duration(2*time.Minute)
+	wanted := unhurried(strategy, d, second)
+	wanted.Batch = 1
 	result := runner.Run(ctx, wanted)
 	require.GreaterOrEqual(t, begun, at+1, "it was killed there, and what begins at the same time on another machine with it: %v", result.Cause)
 	require.Eventually(t, func() bool {
